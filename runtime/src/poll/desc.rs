@@ -1,0 +1,190 @@
+//! What the poller keeps for one descriptor: two independent directions and the timer entry they
+//! share.
+
+use std::task::Waker;
+
+use super::direction::{Direction, NO_DEADLINE, PAST};
+use crate::error::Stop;
+use crate::foreign;
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+use gannet_sys::epoll::Ready;
+
+/// A direction of data flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Read,
+    Write,
+}
+
+/// The deadline is not in the timer wheel.
+const DISARMED: u64 = 0;
+
+/// A poll descriptor. It lives in a slot that is never freed and is handed from owner to owner by
+/// generation.
+#[derive(Debug)]
+pub(crate) struct Descriptor {
+    pub(crate) read: Direction,
+    pub(crate) write: Direction,
+    /// When the wheel will look at this descriptor, in nanoseconds on the runtime's clock, or
+    /// [`DISARMED`]. Changed under the wheel's lock only. It outlives its owner: there is one entry
+    /// per slot at most, and one that fires for nothing costs a look.
+    armed: AtomicU64,
+    /// The wheel's entry for this descriptor while armed. Changed under the wheel's lock only.
+    entry: AtomicU64,
+    /// Generation of the present or next owner. Changed under the lock of the free list only.
+    generation: AtomicU32,
+    /// Whether the kernel reports writability too.
+    write_armed: AtomicBool,
+}
+
+/// The waiters that an event or a deadline releases, to be woken when no lock is held.
+#[derive(Debug, Default)]
+#[must_use]
+pub(crate) struct Released {
+    pub(crate) read: Option<Waker>,
+    pub(crate) write: Option<Waker>,
+}
+
+impl Released {
+    /// Wakes both waiters.
+    pub(crate) fn wake(self) {
+        if let Some(waker) = self.read {
+            foreign::wake(waker);
+        }
+        if let Some(waker) = self.write {
+            foreign::wake(waker);
+        }
+    }
+}
+
+impl Descriptor {
+    pub(crate) fn new() -> Self {
+        Self {
+            read: Direction::new(),
+            write: Direction::new(),
+            armed: AtomicU64::new(DISARMED),
+            entry: AtomicU64::new(0),
+            generation: AtomicU32::new(0),
+            write_armed: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn side(&self, side: Side) -> &Direction {
+        match side {
+            Side::Read => &self.read,
+            Side::Write => &self.write,
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Prepares the slot for the owner of `generation`.
+    pub(crate) fn open(&self, generation: u32, drained: bool) {
+        self.generation.store(generation, Ordering::Relaxed);
+        self.write_armed.store(false, Ordering::Relaxed);
+        self.read.open(generation.into(), drained);
+        self.write.open(generation.into(), false);
+    }
+
+    /// Delivers an event to the owner of `generation`; an earlier owner's event changes nothing.
+    pub(crate) fn notify(&self, generation: u32, ready: Ready) -> Released {
+        let hinted = !(ready.is_hup() || ready.is_error() || ready.is_priority());
+        let mut released = Released::default();
+        if ready.is_readable() || ready.is_priority() {
+            released.read = self.read.notify(generation.into(), hinted);
+        }
+        if ready.is_writable() {
+            released.write = self.write.notify(generation.into(), true);
+        }
+        released
+    }
+
+    /// Ends every wait of the present owner.
+    pub(crate) fn stop(&self, stop: Stop) -> Released {
+        Released {
+            read: self.read.stop(stop),
+            write: self.write.stop(stop),
+        }
+    }
+
+    /// Returns whether the kernel still has to be asked for writability, and notes that it is.
+    ///
+    /// Called by the holder of the write lock only.
+    pub(crate) fn arm_write(&self) -> bool {
+        !self.write_armed.swap(true, Ordering::Relaxed)
+    }
+
+    /// Takes back [`arm_write`](Self::arm_write) after the kernel refused.
+    pub(crate) fn disarm_write(&self) {
+        self.write_armed.store(false, Ordering::Relaxed);
+    }
+
+    /// Stores a deadline for one side. Returns the waiter to wake, and whether the wheel must be
+    /// told.
+    ///
+    /// The wheel is told only when it would look too late: moving a deadline further away is a
+    /// store and a load.
+    pub(crate) fn set_deadline(&self, side: Side, deadline: u64) -> (Option<Waker>, bool) {
+        let waker = self.side(side).set_deadline(deadline);
+        if deadline == NO_DEADLINE || deadline == PAST {
+            return (waker, false);
+        }
+        // Dekker with `look`: we store the deadline and then load `armed`; it stores `armed` and
+        // then loads the deadlines. The fences make at least one of the two see the other.
+        fence(Ordering::SeqCst);
+        let armed = self.armed.load(Ordering::Relaxed);
+        (None, armed == DISARMED || armed > deadline)
+    }
+
+    /// Returns when the wheel must look, if that is earlier than it would, and the entry that this
+    /// replaces. The caller holds the wheel's lock and reports the new entry with
+    /// [`armed_as`](Self::armed_as).
+    pub(crate) fn arm(&self) -> Option<(u64, Option<u64>)> {
+        let next = [&self.read, &self.write]
+            .into_iter()
+            .map(Direction::deadline)
+            .filter(|&at| at != NO_DEADLINE && at != PAST)
+            .min()?;
+        let armed = self.armed.load(Ordering::Relaxed);
+        if armed != DISARMED && armed <= next {
+            return None;
+        }
+        self.armed.store(next, Ordering::Relaxed);
+        let replaced = (armed != DISARMED).then(|| self.entry.load(Ordering::Relaxed));
+        Some((next, replaced))
+    }
+
+    /// Notes the wheel's entry. The caller holds the wheel's lock.
+    pub(crate) fn armed_as(&self, entry: u64) {
+        self.entry.store(entry, Ordering::Relaxed);
+    }
+
+    /// Lets due deadlines expire and returns when to look again. The wheel's entry is gone; the
+    /// caller holds the wheel's lock, enters the result there and reports it with
+    /// [`armed_as`](Self::armed_as).
+    pub(crate) fn look(&self, now: u64) -> (Released, Option<u64>) {
+        self.armed.store(DISARMED, Ordering::Relaxed);
+        // Pairs with the fence in `set_deadline`.
+        fence(Ordering::SeqCst);
+        let mut next = None;
+        let mut expire = |direction: &Direction| match direction.expire(now) {
+            Ok(waker) => waker,
+            Err(later) => {
+                next = Some(next.map_or(later, |at: u64| at.min(later)));
+                None
+            }
+        };
+        let released = Released {
+            read: expire(&self.read),
+            write: expire(&self.write),
+        };
+        if let Some(at) = next {
+            self.armed.store(at, Ordering::Relaxed);
+        }
+        (released, next)
+    }
+}
+
+crate::sync::models!();

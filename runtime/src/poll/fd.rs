@@ -1,0 +1,538 @@
+//! `AsyncFd`: a descriptor that tasks can wait for.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use gannet_sys::fd::Replaceable;
+
+use super::adopt::{AdoptError, AdoptOptions};
+use super::desc::Side;
+use super::fd_lock::{After, FdLock};
+use super::guard::{Guard, ReadGuard, Reference, WriteGuard, is_short};
+use super::slots::{Key, Place};
+use crate::context;
+use crate::error::Stop;
+use crate::sched::shared::Shared;
+
+/// A descriptor and all that belongs to it, shared by its handles.
+pub(crate) struct Inner {
+    pub(crate) lock: FdLock,
+    /// `None` only while the last handle gives it away.
+    pub(crate) fd: Option<Replaceable>,
+    pub(crate) key: Key,
+    place: Place,
+    /// The `errno` of a close that failed, or 0.
+    close_errno: AtomicI32,
+    /// Somebody else may refer to the same description.
+    may_be_shared: AtomicBool,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// An owned descriptor whose readiness tasks can wait for.
+///
+/// Cloning makes another handle on the same descriptor; the last one closes it. Any number of tasks
+/// may use it at the same time: one reads and one writes at a time, the others queue, first come
+/// first served.
+///
+/// Anything that `epoll` accepts can be adopted: sockets, pipes, terminals, eventfds, timerfds,
+/// inotify, pidfds. Adopting takes ownership, so that no number is ever polled after somebody else
+/// closed it, and sets `O_NONBLOCK`.
+///
+/// ```
+/// use gannet_runtime::{AsyncFd, Builder};
+/// use std::os::fd::AsFd;
+///
+/// let runtime = Builder::new_current_thread().build()?;
+/// runtime.block_on(async {
+///     let (reader, writer) = gannet_sys::fd::pipe()?;
+///     let pipe = AsyncFd::new(reader)?;
+///     gannet_sys::fd::write(writer.as_fd(), b"hello")?;
+///     let mut buf = [0; 16];
+///     let n = pipe.read_with(|fd| gannet_sys::fd::read(fd, &mut buf)).await?;
+///     assert_eq!(&buf[..n], b"hello");
+///     Ok::<_, std::io::Error>(())
+/// })?;
+/// # Ok::<_, std::io::Error>(())
+/// ```
+///
+/// Reference: [`epoll(7)`](https://man7.org/linux/man-pages/man7/epoll.7.html).
+#[derive(Clone)]
+pub struct AsyncFd {
+    inner: Arc<Inner>,
+}
+
+impl AsyncFd {
+    /// Adopts a descriptor: sets `O_NONBLOCK` and registers it with the runtime of this thread.
+    ///
+    /// # Errors
+    /// `EPERM`, explained, for what cannot be polled (a regular file); `EEXIST` for what is
+    /// registered already; `ENOSPC` beyond `/proc/sys/fs/epoll/max_user_watches`; an error that
+    /// says so without a runtime on this thread or after its shutdown. The descriptor comes back
+    /// with the error.
+    ///
+    /// Reference: [`epoll_ctl(2)`](https://man7.org/linux/man-pages/man2/epoll_ctl.2.html).
+    pub fn new(fd: impl Into<OwnedFd>) -> Result<Self, AdoptError> {
+        Self::with_options(fd, AdoptOptions::default())
+    }
+
+    /// Adopts a descriptor about which more is known.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    ///
+    /// Reference: [`epoll_ctl(2)`](https://man7.org/linux/man-pages/man2/epoll_ctl.2.html).
+    pub fn with_options(fd: impl Into<OwnedFd>, options: AdoptOptions) -> Result<Self, AdoptError> {
+        let fd = fd.into();
+        let register = || -> io::Result<_> {
+            let shared = context::shared()?;
+            if !options.exclusive {
+                gannet_sys::fd::set_nonblocking(fd.as_fd(), true)?;
+            }
+            let key = shared
+                .poller
+                .register(fd.as_fd(), options.writable, options.fresh)?;
+            Ok((shared, key))
+        };
+        match register() {
+            Err(error) => Err(AdoptError { fd, error }),
+            Ok((shared, key)) => {
+                let may_be_shared = AtomicBool::new(!options.exclusive);
+                let inner = Inner {
+                    lock: FdLock::new(),
+                    fd: Some(Replaceable::new(fd)),
+                    key,
+                    place: shared.poller.slots.place(key),
+                    close_errno: AtomicI32::new(0),
+                    may_be_shared,
+                    shared,
+                };
+                Ok(Self {
+                    inner: Arc::new(inner),
+                })
+            }
+        }
+    }
+
+    /// Runs `op` until it no longer answers "would block", and returns its answer.
+    ///
+    /// Waits for the read lock, and after "would block" for an edge, the read deadline, or close.
+    /// `op` makes one non-blocking read-like call on the descriptor; it may run several times.
+    /// `EINTR` is retried here.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing unless `op` took something and kept it to itself: it is
+    /// not called between its success and the end of the future.
+    ///
+    /// # Errors
+    /// Those of `op`; [`is_deadline`](crate::error::is_deadline) after the deadline, even if data
+    /// is there; [`is_closed`](crate::error::is_closed) after `close`.
+    pub fn read_with<R>(
+        &self,
+        mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        let mut guard = Guard::new(&self.inner, Side::Read);
+        poll_fn(move |cx| guard.poll_once_with(cx, &mut op, |_| false))
+    }
+
+    /// Runs `op` until it no longer answers "would block", for write-like calls.
+    ///
+    /// Waits as [`read_with`](Self::read_with), with the write lock and the write deadline.
+    ///
+    /// # Cancel safety
+    /// As `read_with`.
+    ///
+    /// # Errors
+    /// As `read_with`.
+    pub fn write_with<R>(
+        &self,
+        mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        let mut guard = Guard::new(&self.inner, Side::Write);
+        poll_fn(move |cx| guard.poll_once_with(cx, &mut op, |_| false))
+    }
+
+    /// Reads from a stream socket by `op` into `len` bytes of buffer, and returns the count.
+    ///
+    /// A short count proves that the kernel's queue was empty, so the next read waits at once and
+    /// saves the system call that would say so. That holds for TCP. It does not for Unix sockets,
+    /// where a read ends early at passed descriptors; anything but TCP uses `read_with`.
+    ///
+    /// # Cancel safety
+    /// As `read_with`.
+    ///
+    /// # Errors
+    /// As `read_with`.
+    ///
+    /// Reference: [`epoll(7)`](https://man7.org/linux/man-pages/man7/epoll.7.html), question 9.
+    pub fn read_stream_with(
+        &self,
+        len: usize,
+        mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> impl Future<Output = io::Result<usize>> {
+        let mut guard = Guard::new(&self.inner, Side::Read);
+        poll_fn(move |cx| guard.poll_once_with(cx, &mut op, |&n| is_short(n, len)))
+    }
+
+    /// Runs `op` once without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` if another task holds the read lock or `op` says so; otherwise as
+    /// [`read_with`](Self::read_with).
+    pub fn try_read_with<R>(
+        &self,
+        op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.try_with(Side::Read, op, |_| false)
+    }
+
+    /// Runs `op` once without waiting, for a stream socket; see [`read_stream_with`].
+    ///
+    /// # Errors
+    /// As [`try_read_with`](Self::try_read_with).
+    ///
+    /// [`read_stream_with`]: Self::read_stream_with
+    pub fn try_read_stream_with(
+        &self,
+        len: usize,
+        op: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.try_with(Side::Read, op, |&n| is_short(n, len))
+    }
+
+    /// Runs `op` once without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` if another task holds the write lock or `op` says so; otherwise as
+    /// [`write_with`](Self::write_with).
+    pub fn try_write_with<R>(
+        &self,
+        op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.try_with(Side::Write, op, |_| false)
+    }
+
+    /// Waits until a read would not block: data, end of stream or an error is there.
+    ///
+    /// Nothing is read, so no buffer is needed while a connection is idle. Another task may read
+    /// first: a read after this may still have to wait.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// As [`read_with`](Self::read_with).
+    ///
+    /// Reference: [`poll(2)`](https://man7.org/linux/man-pages/man2/poll.2.html).
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        self.ready(Side::Read)
+    }
+
+    /// Waits until a write would not block.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// As [`write_with`](Self::write_with).
+    ///
+    /// Reference: [`poll(2)`](https://man7.org/linux/man-pages/man2/poll.2.html).
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        self.ready(Side::Write)
+    }
+
+    fn ready(&self, side: Side) -> impl Future<Output = io::Result<()>> {
+        let mut guard = Guard::new(&self.inner, side);
+        let mut asked = false;
+        poll_fn(move |cx| guard.poll_edge(cx, &mut asked))
+    }
+
+    /// Begins a series of reads: the first takes the read lock, and the guard holds it until dropped.
+    pub fn begin_read(&self) -> ReadGuard<'_> {
+        ReadGuard {
+            guard: Guard::new(&self.inner, Side::Read),
+        }
+    }
+
+    /// Begins a series of writes, so that those of other tasks do not come in between: the first takes
+    /// the write lock, and the guard holds it until dropped.
+    pub fn begin_write(&self) -> WriteGuard<'_> {
+        WriteGuard {
+            guard: Guard::new(&self.inner, Side::Write),
+        }
+    }
+
+    /// Takes the read lock for several operations in a row.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the place in the queue up.
+    ///
+    /// # Errors
+    /// [`is_closed`](crate::error::is_closed) after `close`.
+    pub async fn lock_read(&self) -> io::Result<ReadGuard<'_>> {
+        let mut series = self.begin_read();
+        poll_fn(|cx| series.guard.poll_lock(cx)).await?;
+        Ok(series)
+    }
+
+    /// Takes the write lock for several operations in a row.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the place in the queue up.
+    ///
+    /// # Errors
+    /// [`is_closed`](crate::error::is_closed) after `close`.
+    pub async fn lock_write(&self) -> io::Result<WriteGuard<'_>> {
+        let mut series = self.begin_write();
+        poll_fn(|cx| series.guard.poll_lock(cx)).await?;
+        Ok(series)
+    }
+
+    /// Runs `f` on the descriptor at once: for options, addresses, shutdown. Neither lock is
+    /// needed.
+    ///
+    /// # Errors
+    /// [`is_closed`](crate::error::is_closed) after `close`.
+    pub fn with_fd<R>(&self, f: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
+        let _reference = Reference::take(&self.inner)?;
+        Ok(f(self.inner.fd()))
+    }
+
+    /// Sets both deadlines. See [`set_read_deadline`](Self::set_read_deadline).
+    ///
+    /// # Errors
+    /// [`is_closed`](crate::error::is_closed) after `close`.
+    pub fn set_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
+        self.set_read_deadline(deadline)?;
+        self.set_write_deadline(deadline)
+    }
+
+    /// Sets, moves or clears the instant after which reads fail, those that wait now included.
+    ///
+    /// An expired deadline stays: reads fail at once, even if data is there, until it is moved or
+    /// cleared. Moving it further away costs a store and a load.
+    ///
+    /// # Errors
+    /// [`is_closed`](crate::error::is_closed) after `close`.
+    pub fn set_read_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
+        self.set_side_deadline(Side::Read, deadline)
+    }
+
+    /// Sets, moves or clears the instant after which writes fail, those that wait now included.
+    ///
+    /// # Errors
+    /// [`is_closed`](crate::error::is_closed) after `close`.
+    pub fn set_write_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
+        self.set_side_deadline(Side::Write, deadline)
+    }
+
+    /// Closes the descriptor: every operation that waits, and every later one, fails with the
+    /// closed error.
+    ///
+    /// The closing happens in this call, whether the future is awaited or not. The future resolves
+    /// when the kernel has closed it, which waits at most for system calls that other threads are
+    /// in. The *number* is not reused until the last handle is dropped, so that a number obtained
+    /// through `as_fd` never comes to mean something else; until then it stands for an unconnected
+    /// socket.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the waiting, not the closing.
+    ///
+    /// # Errors
+    /// [`is_closed`](crate::error::is_closed) if it was closed before; `EBADF` if the limit of open
+    /// files was lowered to the number or below: then a socket is shut down in both directions, and
+    /// closed with the last handle.
+    ///
+    /// Reference: [`close(2)`](https://man7.org/linux/man-pages/man2/close.2.html).
+    pub fn close(&self) -> Close {
+        let closed = self.inner.lock.close();
+        if closed.is_ok() {
+            self.inner.descriptor().stop(Stop::Closed).wake();
+            if self.inner.lock.leave() == After::Destroy {
+                self.inner.destroy();
+            }
+        }
+        Close {
+            inner: self.inner.clone(),
+            closed,
+        }
+    }
+
+    /// Returns whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.inner.lock.is_closed()
+    }
+
+    /// Gives the descriptor away, still non-blocking, and ends its registration.
+    ///
+    /// # Errors
+    /// [`is_closed`](crate::error::is_closed) after `close`; `ResourceBusy` while other handles
+    /// exist.
+    pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
+        self.inner.shared.check_fork()?;
+        if self.is_closed() {
+            return Err(Stop::Closed.into());
+        }
+        let mut inner = Arc::try_unwrap(self.inner).map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "other handles on the descriptor exist",
+            )
+        })?;
+        inner.shared.poller.deregister(inner.fd(), true);
+        let fd = inner.fd.take();
+        Ok(fd
+            .expect("present until the last handle gives it away")
+            .into_owned())
+    }
+
+    fn set_side_deadline(&self, side: Side, deadline: Option<Instant>) -> io::Result<()> {
+        self.inner.shared.check_fork()?;
+        if self.is_closed() {
+            return Err(Stop::Closed.into());
+        }
+        if self.inner.shared.is_forked() {
+            // The alarm is the parent's.
+            return Err(Stop::Forked.into());
+        }
+        let poller = &self.inner.shared.poller;
+        poller
+            .timers
+            .set_deadline(&poller.slots, self.inner.key.index, side, deadline);
+        Ok(())
+    }
+
+    fn try_with<R>(
+        &self,
+        side: Side,
+        op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+        drains: impl Fn(&R) -> bool,
+    ) -> io::Result<R> {
+        let mut guard = Guard::new(&self.inner, side);
+        if guard.try_lock()? {
+            guard.try_with(op, drains)
+        } else {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+    }
+}
+
+impl AsFd for AsyncFd {
+    /// Lends the descriptor. The number stays this descriptor's until the last handle is dropped,
+    /// also after `close`.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // The borrower may duplicate it, and then closing alone would not end the registration.
+        self.inner.may_be_shared.store(true, Ordering::Relaxed);
+        self.inner.fd()
+    }
+}
+
+impl fmt::Debug for AsyncFd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncFd")
+            .field("fd", &self.inner.fd)
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}
+
+impl Inner {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd
+            .as_ref()
+            .expect("present until the last handle gives it away")
+            .as_fd()
+    }
+
+    pub(crate) fn descriptor(&self) -> &super::desc::Descriptor {
+        self.place.descriptor()
+    }
+
+    /// Closes the description; called by whoever is last out of a closed descriptor.
+    pub(crate) fn destroy(&self) {
+        if !self.shared.is_forked() {
+            self.shared
+                .poller
+                .deregister(self.fd(), self.may_be_shared.load(Ordering::Relaxed));
+        }
+        let fd = self
+            .fd
+            .as_ref()
+            .expect("present until the last handle gives it away");
+        if let Err(err) = self.shared.poller.replace_by_stub(fd) {
+            // The number is beyond a limit that was lowered since: it is closed with the last
+            // handle. Until then a socket at least tells its peer.
+            let _ = gannet_sys::socket::shutdown(fd.as_fd(), std::net::Shutdown::Both);
+            self.close_errno
+                .store(err.raw_os_error().unwrap_or(0), Ordering::Relaxed);
+        }
+        self.lock.gone();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if self.shared.is_forked() {
+            return; // The slots and the epoll set belong to the parent; the descriptor's copy is ours to close.
+        }
+        if let Some(fd) = &self.fd {
+            if !self.lock.is_closed() {
+                self.shared
+                    .poller
+                    .deregister(fd.as_fd(), self.may_be_shared.load(Ordering::Relaxed));
+            }
+        }
+        self.shared.poller.slots.release(self.key);
+    }
+}
+
+/// The future of [`AsyncFd::close`].
+///
+/// ```
+/// use gannet_runtime::{AsyncFd, Builder, error};
+///
+/// Builder::new_current_thread().build()?.block_on(async {
+///     let (reader, _writer) = gannet_sys::fd::pipe()?;
+///     let pipe = AsyncFd::new(reader)?;
+///     pipe.close().await?;
+///     assert!(error::is_closed(&pipe.readable().await.unwrap_err()));
+///     Ok::<_, std::io::Error>(())
+/// })?;
+/// # Ok::<_, std::io::Error>(())
+/// ```
+#[must_use = "the descriptor is being closed; await to know when it is gone, or drop"]
+pub struct Close {
+    inner: Arc<Inner>,
+    closed: Result<(), Stop>,
+}
+
+impl Future for Close {
+    type Output = io::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.closed?;
+        // `gone` comes after the error is stored, and `poll_gone` acquires it.
+        self.inner.lock.poll_gone(cx).map(|()| {
+            match self.inner.close_errno.load(Ordering::Relaxed) {
+                0 => Ok(()),
+                errno => Err(io::Error::from_raw_os_error(errno)),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Close")
+            .field("fd", &self.inner.fd)
+            .field("first", &self.closed.is_ok())
+            .finish()
+    }
+}

@@ -1,0 +1,286 @@
+//! What becomes of a task's output: `JoinHandle`, `AbortHandle`, `JoinError`.
+#![allow(unsafe_code)] // The JoinHandle takes the output out of the cell; the argument is in `task`.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::marker::PhantomData;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use super::raw::Task;
+use crate::budget;
+
+/// Why a task has no output.
+///
+/// ```
+/// let runtime = gannet_runtime::Builder::new_current_thread().build()?;
+/// let task = runtime.spawn(std::future::pending::<()>());
+/// task.abort();
+/// let err = runtime.block_on(task).unwrap_err();
+/// assert!(err.is_cancelled());
+/// assert_eq!(err.to_string(), "task was cancelled");
+/// # Ok::<_, std::io::Error>(())
+/// ```
+pub struct JoinError {
+    why: Why,
+}
+
+enum Why {
+    Cancelled,
+    /// In a mutex to be `Sync`: the payload is only ever moved out.
+    Panicked(Mutex<Box<dyn Any + Send>>),
+    NotStarted(io::Error),
+}
+
+impl JoinError {
+    pub(crate) fn cancelled() -> Self {
+        Self {
+            why: Why::Cancelled,
+        }
+    }
+
+    pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Self {
+        Self {
+            why: Why::Panicked(Mutex::new(payload)),
+        }
+    }
+
+    pub(crate) fn not_started(err: io::Error) -> Self {
+        Self {
+            why: Why::NotStarted(err),
+        }
+    }
+
+    /// Returns whether the task was aborted, or dropped at the runtime's shutdown.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.why, Why::Cancelled)
+    }
+
+    /// Returns whether the task panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self.why, Why::Panicked(_))
+    }
+
+    /// Returns why the task could not be started: no thread for a blocking call, or a runtime of a
+    /// forked parent.
+    #[must_use]
+    pub fn not_started_error(&self) -> Option<&io::Error> {
+        match &self.why {
+            Why::NotStarted(err) => Some(err),
+            Why::Cancelled | Why::Panicked(_) => None,
+        }
+    }
+
+    /// Returns what the task panicked with, for [`resume_unwind`].
+    ///
+    /// # Errors
+    /// Returns the error itself if the task did not panic.
+    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
+        match self.why {
+            Why::Panicked(payload) => {
+                Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
+            }
+            why => Err(Self { why }),
+        }
+    }
+
+    /// Panics with what the task panicked with; otherwise returns the error itself.
+    #[must_use]
+    pub fn resume_panic(self) -> Self {
+        match self.try_into_panic() {
+            Ok(payload) => resume_unwind(payload),
+            Err(err) => err,
+        }
+    }
+
+    /// The panic's message, where it is text.
+    fn message(&self) -> Option<String> {
+        let Why::Panicked(payload) = &self.why else {
+            return None;
+        };
+        let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+        text.or_else(|| payload.downcast_ref::<String>().cloned())
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.why {
+            Why::Cancelled => f.write_str("task was cancelled"),
+            Why::NotStarted(err) => write!(f, "task was not started: {err}"),
+            Why::Panicked(_) => match self.message() {
+                Some(message) => write!(f, "task panicked: {message}"),
+                None => f.write_str("task panicked"),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinError({self})")
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+impl From<JoinError> for io::Error {
+    fn from(err: JoinError) -> Self {
+        let kind = if err.is_cancelled() {
+            io::ErrorKind::Interrupted
+        } else {
+            io::ErrorKind::Other
+        };
+        io::Error::new(kind, err)
+    }
+}
+
+/// Waits for a spawned task's output.
+///
+/// Dropping the handle *detaches* the task: it goes on. [`abort`](Self::abort) cancels it.
+///
+/// # Cancel safety
+/// Awaiting `&mut handle` and dropping that future loses nothing.
+///
+/// ```
+/// let runtime = gannet_runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+/// runtime.block_on(async {
+///     let sum = gannet_runtime::spawn(async { 40 + 2 });
+///     assert_eq!(sum.await.unwrap(), 42);
+///     let failed = gannet_runtime::spawn(async { panic!("contained") });
+///     assert!(failed.await.unwrap_err().is_panic());
+/// });
+/// # Ok::<_, std::io::Error>(())
+/// ```
+pub struct JoinHandle<T> {
+    task: Task,
+    /// The output was handed out.
+    taken: bool,
+    output: PhantomData<fn() -> T>,
+}
+
+impl<T> JoinHandle<T> {
+    /// Makes the handle from the `JoinHandle`'s reference of a task whose output is a `T`.
+    pub(crate) fn new(task: Task) -> Self {
+        Self {
+            task,
+            taken: false,
+            output: PhantomData,
+        }
+    }
+
+    /// Asks the task to stop. Its future is dropped at its next turn, and the handle then gives a
+    /// [`JoinError`] that [`is_cancelled`](JoinError::is_cancelled); a task that completes first
+    /// keeps its output.
+    ///
+    /// A call of `spawn_blocking` that has begun cannot be stopped.
+    pub fn abort(&self) {
+        self.task.abort();
+    }
+
+    /// Returns a handle that can abort the task from elsewhere.
+    #[must_use]
+    pub fn abort_handle(&self) -> AbortHandle {
+        AbortHandle {
+            task: self.task.clone(),
+        }
+    }
+
+    /// Returns whether the task has completed, by its output, a panic or cancellation.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.task.is_complete()
+    }
+
+    /// Polls for the output without taking from the budget.
+    pub(crate) fn poll_output(&mut self, cx: &Context<'_>) -> Poll<Result<T, JoinError>> {
+        assert!(
+            !self.taken,
+            "a JoinHandle was polled after it gave the output"
+        );
+        if !self.task.is_complete() {
+            self.task.join_waker().register(cx.waker());
+            // After registering: the task wakes whom it finds once it is complete.
+            if !self.task.is_complete() {
+                return Poll::Pending;
+            }
+            drop(self.task.join_waker().take());
+        }
+        self.taken = true;
+        // SAFETY: this is the task's only JoinHandle, whose `T` is the output type; the task is
+        // complete, and `taken` was not set before.
+        Poll::Ready(unsafe { self.task.take_output() })
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let unit = ready!(budget::poll_proceed(cx));
+        let output = ready!(self.poll_output(cx));
+        unit.spend();
+        Poll::Ready(output)
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        drop(self.task.join_waker().take());
+        self.task.drop_join_interest();
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("finished", &self.is_finished())
+            .finish()
+    }
+}
+
+/// Aborts a task without waiting for it. Dropping the handle does nothing.
+///
+/// ```
+/// let runtime = gannet_runtime::Builder::new_current_thread().build()?;
+/// let task = runtime.spawn(std::future::pending::<()>());
+/// let abort = task.abort_handle();
+/// abort.abort();
+/// assert!(runtime.block_on(task).unwrap_err().is_cancelled());
+/// assert!(abort.is_finished());
+/// # Ok::<_, std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct AbortHandle {
+    task: Task,
+}
+
+impl AbortHandle {
+    /// Asks the task to stop, as [`JoinHandle::abort`].
+    pub fn abort(&self) {
+        self.task.abort();
+    }
+
+    /// Returns whether the task has completed.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.task.is_complete()
+    }
+}
+
+impl fmt::Debug for AbortHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AbortHandle")
+            .field("finished", &self.is_finished())
+            .finish()
+    }
+}
+
+crate::sync::models!();

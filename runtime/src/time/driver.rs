@@ -1,0 +1,306 @@
+//! The runtime's timers: one wheel, one kernel alarm.
+//!
+//! The alarm is a timerfd in the poller's epoll set, so that the kernel wakes *some* waiting worker
+//! when a timer is due. No worker is the keeper of time: one that is stuck in a task holds up its
+//! own timers and nobody else's.
+//!
+//! ```text
+//! alarm UNSET or later than the wheel's next ──insert, process──▶ alarm at the wheel's next tick
+//! alarm earlier than the wheel's next: left alone; it rings, finds nothing due, and is set anew
+//! ```
+//! Both the wheel and the alarm are changed under one lock: an earlier timer can't slip in between
+//! computing when to wake and saying so to the kernel.
+
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::wheel::{Key, TICK_MAX, Wheel};
+use crate::foreign;
+use crate::poll::desc::{Released, Side};
+use crate::poll::direction::{NO_DEADLINE, PAST};
+use crate::poll::slots::Slots;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// A tick is 2^18 ns = 0.26 ms: timers are late by at most that and what the scheduler adds.
+const TICK_BITS: u32 = 18;
+/// Timers this far away (about 146 years) never fire.
+pub(crate) const NEVER: u64 = u64::MAX >> 2;
+/// The first instant that is neither "no deadline" nor "past".
+const FIRST: u64 = 2;
+
+/// What rings when the earliest timer is due; the kernel's timerfd, but for models.
+pub(crate) trait Alarm {
+    /// Rings once, `delay` from now, instead of whenever it was set to before.
+    fn ring_after(&self, delay: Duration);
+}
+
+/// Nanoseconds since the runtime was built.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    base: Instant,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self {
+            base: gannet_sys::clock::now(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.at(gannet_sys::clock::now())
+    }
+
+    /// Converts an instant; one before the runtime's birth is its birth.
+    #[inline]
+    pub(crate) fn at(&self, instant: Instant) -> u64 {
+        let since = instant.saturating_duration_since(self.base);
+        // Whole seconds fit: NEVER is 2^62 ns, and both factors are checked by the saturation.
+        since
+            .as_secs()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(since.subsec_nanos().into())
+            .min(NEVER - FIRST)
+            + FIRST
+    }
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// Wakes a task.
+    Sleep(Waker),
+    /// Looks at the deadlines of a descriptor.
+    Descriptor(u32),
+    /// Asks for a look at workers that may be stuck.
+    Watch,
+}
+
+#[derive(Debug)]
+struct Inner {
+    wheel: Wheel<Entry>,
+    /// The tick for which the alarm is set.
+    alarm_at: Option<u64>,
+    /// The runtime has shut down.
+    shut: bool,
+}
+
+/// What a look at the timers brought, for the caller to act on without a lock.
+#[derive(Debug, Default)]
+#[must_use]
+pub(crate) struct Due {
+    wakers: Vec<Waker>,
+    released: Vec<Released>,
+    /// The scheduler's own timer fired.
+    pub(crate) watch: bool,
+}
+
+impl Due {
+    /// Wakes everyone; returns whether there was anyone.
+    pub(crate) fn wake(self) -> bool {
+        let any = !(self.wakers.is_empty() && self.released.is_empty());
+        self.wakers.into_iter().for_each(foreign::wake);
+        self.released.into_iter().for_each(Released::wake);
+        any
+    }
+}
+
+/// All timers of one runtime.
+#[derive(Debug)]
+pub(crate) struct Timers<A> {
+    pub(crate) clock: Clock,
+    inner: Mutex<Inner>,
+    /// When the alarm rings, in nanoseconds; `u64::MAX` if it is not set. A hint that saves the lock.
+    next: AtomicU64,
+    alarm: A,
+}
+
+impl<A: Alarm> Timers<A> {
+    pub(crate) fn new(clock: Clock, alarm: A) -> Self {
+        let inner = Inner {
+            wheel: Wheel::new(),
+            alarm_at: None,
+            shut: false,
+        };
+        Self {
+            clock,
+            inner: Mutex::new(inner),
+            next: AtomicU64::new(u64::MAX),
+            alarm,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.inner.lock().wheel.len()
+    }
+
+    /// Wakes `waker` at `at`. `None` after [`shut`](Self::shut), when nobody would.
+    pub(crate) fn insert_sleep(&self, at: u64, waker: Waker) -> Option<Key> {
+        self.insert(at, Entry::Sleep(waker))
+    }
+
+    /// Has [`process`](Self::process) report `watch` at `at`.
+    pub(crate) fn insert_watch(&self, at: u64) {
+        self.insert(at, Entry::Watch);
+    }
+
+    fn insert(&self, at: u64, entry: Entry) -> Option<Key> {
+        let mut inner = self.inner.lock();
+        if inner.shut {
+            drop(inner);
+            drop(entry); // It may hold a waker, whose drop is foreign code.
+            return None;
+        }
+        let key = inner.wheel.insert(tick_after(at), entry);
+        self.set_alarm(&mut inner);
+        Some(key)
+    }
+
+    /// Changes whom a sleep wakes. Returns `false` if it has fired already.
+    pub(crate) fn update_sleep(&self, key: Key, waker: &Waker) -> bool {
+        let new = waker.clone();
+        let mut inner = self.inner.lock();
+        let Some(Entry::Sleep(place)) = inner.wheel.get_mut(key) else {
+            return false;
+        };
+        let old = if place.will_wake(&new) {
+            new
+        } else {
+            std::mem::replace(place, new)
+        };
+        drop(inner);
+        drop(old); // Dropping a waker runs foreign code, so not under the lock.
+        true
+    }
+
+    /// Cancels a sleep. It wakes nobody once this has returned, unless it fired before.
+    pub(crate) fn remove_sleep(&self, key: Key) {
+        let removed = self.inner.lock().wheel.remove(key);
+        drop(removed);
+    }
+
+    /// Takes every sleep out, for the caller to wake: nobody keeps the time any more, and each is to
+    /// find that out. Those that come later are refused.
+    pub(crate) fn shut(&self) -> Due {
+        let mut due = Due::default();
+        let mut wheel = {
+            let mut inner = self.inner.lock();
+            inner.shut = true;
+            std::mem::replace(&mut inner.wheel, Wheel::new())
+        };
+        wheel.advance(TICK_MAX, |entry| {
+            if let Entry::Sleep(waker) = entry {
+                due.wakers.push(waker);
+            }
+        });
+        due
+    }
+
+    /// Sets a deadline on one side of the descriptor in slot `index`.
+    pub(crate) fn set_deadline(
+        &self,
+        slots: &Slots,
+        index: u32,
+        side: Side,
+        deadline: Option<Instant>,
+    ) {
+        let at = match deadline {
+            None => NO_DEADLINE,
+            Some(instant) if instant <= gannet_sys::clock::now() => PAST,
+            Some(instant) => self.clock.at(instant),
+        };
+        let descriptor = slots.slot(index);
+        let (waker, arm) = descriptor.set_deadline(side, at);
+        if let Some(waker) = waker {
+            foreign::wake(waker);
+        }
+        if arm {
+            let mut inner = self.inner.lock();
+            if let Some((at, replaced)) = descriptor.arm() {
+                if let Some(entry) = replaced {
+                    inner.wheel.remove(Key::from_bits(entry));
+                }
+                let key = inner.wheel.insert(tick_after(at), Entry::Descriptor(index));
+                descriptor.armed_as(key.to_bits());
+                self.set_alarm(&mut inner);
+            }
+        }
+    }
+
+    /// The alarm was heard. The next [`process`](Self::process) looks and sets it anew, even if the
+    /// clock has it that its time is still to come: it will not ring again by itself.
+    pub(crate) fn rang(&self) {
+        self.inner.lock().alarm_at = None;
+        self.next.store(0, Ordering::Release);
+    }
+
+    /// Collects everything due. Costs a load when nothing is; `now` is read from the clock only if
+    /// timers exist.
+    pub(crate) fn process(&self, slots: &Slots) -> Due {
+        // Acquire: none to pair with for memory; a stale value is corrected by the alarm.
+        let next = self.next.load(Ordering::Acquire);
+        if next == u64::MAX {
+            return Due::default();
+        }
+        let now = self.clock.now();
+        if next > now {
+            Due::default()
+        } else {
+            self.process_at(now, slots)
+        }
+    }
+
+    fn process_at(&self, now: u64, slots: &Slots) -> Due {
+        let mut due = Due::default();
+        let mut inner = self.inner.lock();
+        let mut looks = Vec::new();
+        inner.wheel.advance(now >> TICK_BITS, |entry| match entry {
+            Entry::Sleep(waker) => due.wakers.push(waker),
+            Entry::Descriptor(index) => looks.push(index),
+            Entry::Watch => due.watch = true,
+        });
+        for index in looks {
+            let descriptor = slots.slot(index);
+            let (released, next) = descriptor.look(now);
+            if released.read.is_some() || released.write.is_some() {
+                due.released.push(released);
+            }
+            if let Some(at) = next {
+                let key = inner.wheel.insert(tick_after(at), Entry::Descriptor(index));
+                descriptor.armed_as(key.to_bits());
+            }
+        }
+        // An alarm for a tick that has come has rung, or is about to.
+        if inner.alarm_at.is_some_and(|at| at <= now >> TICK_BITS) {
+            inner.alarm_at = None;
+        }
+        self.set_alarm(&mut inner);
+        due
+    }
+
+    /// Makes sure that the alarm rings when the wheel wants to be looked at, or before.
+    fn set_alarm(&self, inner: &mut Inner) {
+        let earlier = inner
+            .wheel
+            .next_tick()
+            .filter(|&tick| inner.alarm_at.is_none_or(|at| at > tick));
+        inner.alarm_at = earlier.or(inner.alarm_at);
+        // The alarm's tick and not the wheel's, which may be later: whoever hears the alarm must
+        // come in and set it anew, even if what it was set for is gone. Stored before the alarm is
+        // set, because that may ring at once, and whoever hears it looks here.
+        let look_at = inner.alarm_at.map_or(u64::MAX, |tick| tick << TICK_BITS);
+        self.next.store(look_at, Ordering::Release);
+        if let Some(tick) = earlier {
+            let delay = (tick << TICK_BITS).saturating_sub(self.clock.now());
+            self.alarm.ring_after(Duration::from_nanos(delay));
+        }
+    }
+}
+
+/// The first tick at whose beginning `at` has passed: timers are never early.
+fn tick_after(at: u64) -> u64 {
+    (at >> TICK_BITS) + 1
+}
+
+crate::sync::models!();
