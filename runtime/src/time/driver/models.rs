@@ -1,0 +1,271 @@
+//! L18 and L19: a timer fires once or is cancelled, and the alarm rings for the earliest.
+
+use std::sync::Arc as StdArc;
+use std::task::Wake;
+
+use loom::sync::{Arc, Condvar, Mutex as LoomMutex};
+
+use super::*;
+use crate::sync::atomic::AtomicBool;
+use crate::sync::model::{Wakes, model};
+use crate::sync::thread;
+
+const HOUR: u64 = 3600 * 1_000_000_000;
+
+/// A timerfd in an edge-triggered epoll set.
+struct Bell {
+    state: LoomMutex<BellState>,
+    rings: Condvar,
+}
+
+#[derive(Default)]
+struct BellState {
+    set_to: Option<Duration>,
+    rings: bool,
+}
+
+impl Bell {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: LoomMutex::default(),
+            rings: Condvar::new(),
+        })
+    }
+
+    /// Waits until it rings.
+    fn wait(&self) {
+        let mut state = self.state.lock().unwrap();
+        while !std::mem::take(&mut state.rings) {
+            state = self.rings.wait(state).unwrap();
+        }
+    }
+
+    /// The time has come for which it was set.
+    fn ring(&self) {
+        let mut state = self.state.lock().unwrap();
+        assert!(state.set_to.take().is_some(), "only a bell that is set");
+        state.rings = true;
+        self.rings.notify_one();
+    }
+
+    /// In how many hours it will ring, to the nearest.
+    fn hours(&self) -> Option<u64> {
+        let delay = self.state.lock().unwrap().set_to?;
+        Some((delay.as_secs() + 1800) / 3600)
+    }
+}
+
+impl Alarm for Arc<Bell> {
+    fn ring_after(&self, delay: Duration) {
+        let mut state = self.state.lock().unwrap();
+        state.rings = delay.is_zero();
+        if delay.is_zero() {
+            self.rings.notify_one();
+        } else {
+            state.set_to = Some(delay);
+        }
+    }
+}
+
+/// Timers at whole hours of a day on which it is `hour` o'clock. No model takes long enough for
+/// the hand to move.
+fn timers(bell: &Arc<Bell>, hour: u64) -> Timers<Arc<Bell>> {
+    Timers::new(clock(hour), bell.clone())
+}
+
+fn clock(hour: u64) -> Clock {
+    let base = gannet_sys::clock::now() - Duration::from_nanos(hour * HOUR);
+    Clock { base }
+}
+
+/// L19: a timer that is due at once rings a bell that a waiting worker hears, and whoever hears it
+/// finds the timer, even if it was inserted at this very moment.
+///
+/// Mutant: timers_ring_before_saying_when: the alarm is set before the hint says that there is
+/// something to look at.
+/// Mutant: timers_alarm_is_not_moved: the alarm stays at a later tick.
+#[test]
+fn worker_that_hears_the_alarm_finds_the_timer() {
+    model("timers_alarm", None, || {
+        let bell = Bell::new();
+        let timers = Arc::new(timers(&bell, 12));
+        let slots = Slots::new();
+        let (_, later) = Wakes::new();
+        timers.insert_sleep(20 * HOUR, later);
+        let (wakes, waker) = Wakes::new();
+        let other = timers.clone();
+        thread::spawn(move || other.insert_sleep(6 * HOUR, waker));
+        while wakes.count() == 0 {
+            bell.wait();
+            let _ = timers.process(&slots).wake();
+        }
+        assert_eq!(bell.hours(), Some(8), "set anew for what is left");
+    });
+}
+
+/// L19: an alarm that was set for a timer since cancelled rings, finds nothing due, and is set
+/// anew, also when another timer is inserted at this moment.
+///
+/// Mutant: timers_hint_is_the_wheels: the hint says when the wheel wants a look, not when the alarm
+/// rings, and whoever hears the alarm turns away.
+/// Mutant: timers_alarm_is_forgotten: the alarm that rang counts as set.
+#[test]
+fn alarm_that_rings_for_nothing_is_set_anew() {
+    model("timers_idle_ring", None, || {
+        let bell = Bell::new();
+        let mut timers = timers(&bell, 12);
+        let slots = Slots::new();
+        let (_, waker) = Wakes::new();
+        let cancelled = timers.insert_sleep(14 * HOUR, waker.clone()).unwrap();
+        timers.insert_sleep(16 * HOUR, waker.clone());
+        timers.remove_sleep(cancelled);
+        timers.clock = clock(15);
+        let timers = Arc::new(timers);
+        let other = timers.clone();
+        let inserter = thread::spawn(move || other.insert_sleep(18 * HOUR, waker));
+        bell.ring();
+        bell.wait();
+        let _ = timers.process(&slots).wake();
+        inserter.join().unwrap();
+        assert_eq!(bell.hours(), Some(1), "for the timer at 16");
+    });
+}
+
+/// L19: timers inserted while a worker lets others fire: the alarm rings for the earliest that is
+/// left.
+///
+/// Mutant: timers_alarm_is_not_moved: the alarm stays at a later tick.
+/// Mutant: timers_look_ahead_unlocked: the alarm is set for what was the earliest before the lock
+/// was taken again.
+/// Mutant: timers_alarm_is_forgotten: the alarm that rang counts as set.
+#[test]
+fn earlier_timer_inserted_while_others_fire_moves_the_alarm() {
+    model("timers_earlier", None, || {
+        let bell = Bell::new();
+        let timers = Arc::new(timers(&bell, 12));
+        let slots = Slots::new();
+        let (wakes, waker) = Wakes::new();
+        timers.insert_sleep(11 * HOUR, waker.clone());
+        timers.insert_sleep(20 * HOUR, waker.clone());
+        let others = [(timers.clone(), 14), (timers.clone(), 17)];
+        let inserters = others.map(|(timers, hour)| {
+            let waker = waker.clone();
+            thread::spawn(move || timers.insert_sleep(hour * HOUR, waker))
+        });
+        let _ = timers.process(&slots).wake();
+        for inserter in inserters {
+            inserter.join().unwrap();
+        }
+        // The wheel may want a look before, to move what is far away nearer.
+        assert!(matches!(bell.hours(), Some(1 | 2)), "for the timer at 14");
+        assert_eq!((wakes.count(), timers.len()), (1, 3));
+    });
+}
+
+/// L18: a sleep that is moved to another waker while it fires wakes exactly one of the two, and
+/// says which.
+///
+/// Mutant: timers_update_keeps_the_old: `update_sleep` does not replace the waker.
+/// Mutant: timers_update_always_succeeds: `update_sleep` does not say that the sleep fired.
+#[test]
+fn sleep_updated_while_it_fires_wakes_one() {
+    model("timers_update", None, || {
+        let timers = Arc::new(timers(&Bell::new(), 12));
+        let (old_wakes, old) = Wakes::new();
+        let (new_wakes, new) = Wakes::new();
+        let key = timers.insert_sleep(11 * HOUR, old).unwrap();
+        let other = timers.clone();
+        let worker = thread::spawn(move || other.process(&Slots::new()).wake());
+        let is_updated = timers.update_sleep(key, &new);
+        assert!(worker.join().unwrap(), "it fired");
+        let expected = if is_updated { (0, 1) } else { (1, 0) };
+        assert_eq!((old_wakes.count(), new_wakes.count()), expected);
+        assert_eq!(timers.len(), 0);
+    });
+}
+
+/// L18: two workers and a cancellation: a sleep fires once at most, and not if it was cancelled
+/// before any worker came to it. Cancelling it late does not hit the timer that has its place now.
+///
+/// Mutant: timers_key_is_an_index: a key names a place and not the timer that was put there.
+/// Mutant: timers_cancel_does_nothing: `remove_sleep` leaves the timer in the wheel.
+#[test]
+fn cancel_racing_fire_hits_its_own_timer_only() {
+    model("timers_cancel", None, || {
+        let timers = Arc::new(timers(&Bell::new(), 12));
+        let slots = Arc::new(Slots::new());
+        let (wakes, waker) = Wakes::new();
+        let (next_wakes, next_waker) = Wakes::new();
+        let key = timers.insert_sleep(11 * HOUR, waker).unwrap();
+        let is_cancelled = Arc::new(AtomicBool::new(false));
+        let (other, others_slots) = (timers.clone(), slots.clone());
+        let was_cancelled = is_cancelled.clone();
+        let worker = thread::spawn(move || {
+            let was_cancelled = was_cancelled.load(Ordering::Acquire);
+            let fired = other.process(&others_slots).wake();
+            assert!(
+                !(was_cancelled && fired),
+                "not once cancelling has returned"
+            );
+            other.insert_sleep(11 * HOUR, next_waker);
+            fired
+        });
+        timers.remove_sleep(key);
+        is_cancelled.store(true, Ordering::Release);
+        let fired_before = wakes.count();
+        let fired = worker.join().unwrap();
+        assert!(fired_before <= 1 && wakes.count() == usize::from(fired));
+        let _ = timers.process_at(13 * HOUR, &slots).wake();
+        assert_eq!(next_wakes.count(), 1, "the next one is not lost");
+        assert_eq!(
+            wakes.count(),
+            usize::from(fired),
+            "cancelled, or fired once"
+        );
+        assert_eq!(timers.len(), 0);
+    });
+}
+
+/// Inserts another timer when woken, as a task that is polled at once might.
+struct Inserter(Arc<Timers<Arc<Bell>>>, Waker);
+
+impl Wake for Inserter {
+    fn wake(self: StdArc<Self>) {
+        self.0.insert_sleep(20 * HOUR, self.1.clone());
+    }
+}
+
+impl Drop for Inserter {
+    fn drop(&mut self) {
+        // This takes the lock.
+        assert!(self.0.len() <= 3);
+    }
+}
+
+/// Wakers are woken and dropped without the lock: they may come back for it.
+///
+/// Mutant: timers_wake_under_the_lock: due timers are woken while the wheel is locked.
+/// Mutant: timers_drop_under_the_lock: a replaced waker is dropped while the wheel is locked.
+#[test]
+fn wakers_run_without_the_lock() {
+    model("timers_foreign_code", None, || {
+        let timers = Arc::new(timers(&Bell::new(), 12));
+        let (_, waker) = Wakes::new();
+        let inserter =
+            |timers: &Arc<Timers<_>>| StdArc::new(Inserter(timers.clone(), waker.clone()));
+        let kept = timers
+            .insert_sleep(22 * HOUR, inserter(&timers).into())
+            .unwrap();
+        timers.insert_sleep(11 * HOUR, inserter(&timers).into());
+        let other = timers.clone();
+        let worker = thread::spawn(move || other.process(&Slots::new()).wake());
+        assert!(timers.update_sleep(kept, &waker), "it has not fired");
+        assert!(worker.join().unwrap());
+        assert_eq!(
+            timers.len(),
+            2,
+            "the one that was kept, the one that was inserted"
+        );
+        timers.remove_sleep(kept);
+    });
+}
