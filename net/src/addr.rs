@@ -1,0 +1,225 @@
+//! Addresses of sockets, as Go prints them.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+
+use gannet_sys::sockaddr::SockAddr;
+
+use crate::network::Protocol;
+
+pub use gannet_sys::sockaddr::UnixAddr;
+
+/// The address of a socket: an IP address and port, or the name of a Unix socket.
+///
+/// Displays as Go prints it: `127.0.0.1:80`, `[::1]:80`, `/run/app.sock`, `@abstract`, and `@` for
+/// a Unix socket that has no name. An IPv4 address that the kernel reports in its IPv6 form is
+/// shown, and stored, as IPv4.
+///
+/// ```
+/// use gannet_net::Addr;
+///
+/// let addr = Addr::Tcp("[::1]:80".parse().unwrap());
+/// assert_eq!(addr.network(), "tcp");
+/// assert_eq!(addr.to_string(), "[::1]:80");
+/// assert_eq!(Addr::unix("@name").to_string(), "@name");
+/// ```
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Addr {
+    /// A TCP endpoint.
+    Tcp(SocketAddr),
+    /// A UDP endpoint.
+    Udp(SocketAddr),
+    /// A Unix stream socket.
+    Unix(UnixAddr),
+    /// A Unix datagram socket.
+    Unixgram(UnixAddr),
+    /// A TCP port on no host in particular, as in `:80`. Only errors and control hooks show it: an
+    /// open socket has a host, if only the wildcard.
+    TcpPort(u16),
+    /// A UDP port on no host in particular.
+    UdpPort(u16),
+}
+
+impl Addr {
+    /// Returns the address of the Unix stream socket `name`: a path, or `@` and an abstract name,
+    /// or empty for none.
+    pub fn unix(name: impl AsRef<[u8]>) -> Addr {
+        Addr::Unix(unix_addr(name.as_ref()))
+    }
+
+    /// Returns the address of the Unix datagram socket `name`: a path, or `@` and an abstract name,
+    /// or empty for none.
+    pub fn unixgram(name: impl AsRef<[u8]>) -> Addr {
+        Addr::Unixgram(unix_addr(name.as_ref()))
+    }
+
+    /// Returns the name of the network: `"tcp"`, `"udp"`, `"unix"` or `"unixgram"`, without a
+    /// version of IP.
+    pub fn network(&self) -> &'static str {
+        self.protocol().as_str()
+    }
+
+    /// Returns the IP address and port, if this is an IP endpoint with a host.
+    pub fn socket_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Addr::Tcp(addr) | Addr::Udp(addr) => Some(*addr),
+            _ => None,
+        }
+    }
+
+    /// Returns the Unix name, if this is a Unix socket.
+    pub fn unix_addr(&self) -> Option<&UnixAddr> {
+        match self {
+            Addr::Unix(addr) | Addr::Unixgram(addr) => Some(addr),
+            _ => None,
+        }
+    }
+
+    /// Returns the port, if this is an IP endpoint.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Addr::Tcp(addr) | Addr::Udp(addr) => Some(addr.port()),
+            Addr::TcpPort(port) | Addr::UdpPort(port) => Some(*port),
+            Addr::Unix(_) | Addr::Unixgram(_) => None,
+        }
+    }
+
+    /// Returns the address that the kernel reports for a socket of `protocol`.
+    pub(crate) fn from_kernel(protocol: Protocol, addr: SockAddr) -> Addr {
+        match (addr, protocol) {
+            (SockAddr::Inet(addr), Protocol::Udp) => Addr::Udp(unmapped(addr)),
+            (SockAddr::Inet(addr), _) => Addr::Tcp(unmapped(addr)),
+            (SockAddr::Unix(addr), Protocol::Unixgram) => Addr::Unixgram(addr),
+            (SockAddr::Unix(addr), _) => Addr::Unix(addr),
+        }
+    }
+
+    /// Returns the IP endpoint of `protocol`.
+    pub(crate) fn inet(protocol: Protocol, addr: SocketAddr) -> Addr {
+        match protocol {
+            Protocol::Udp => Addr::Udp(addr),
+            _ => Addr::Tcp(addr),
+        }
+    }
+
+    /// The protocol of the network that this is an address of.
+    pub(crate) fn protocol(&self) -> Protocol {
+        match self {
+            Addr::Tcp(_) | Addr::TcpPort(_) => Protocol::Tcp,
+            Addr::Udp(_) | Addr::UdpPort(_) => Protocol::Udp,
+            Addr::Unix(_) => Protocol::Unix,
+            Addr::Unixgram(_) => Protocol::Unixgram,
+        }
+    }
+
+    /// Whether every local address is meant: no host, `0.0.0.0` or `::`.
+    pub(crate) fn is_wildcard(&self) -> bool {
+        match self {
+            Addr::Tcp(addr) | Addr::Udp(addr) => addr.ip().to_canonical().is_unspecified(),
+            Addr::TcpPort(_) | Addr::UdpPort(_) => true,
+            Addr::Unix(_) | Addr::Unixgram(_) => false,
+        }
+    }
+
+    /// Whether an IPv4 socket can use this address: IPv4, its IPv6 form, or no host at all.
+    pub(crate) fn fits_v4(&self) -> bool {
+        self.socket_addr()
+            .is_none_or(|addr| addr.ip().to_canonical().is_ipv4())
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Addr::Tcp(addr) | Addr::Udp(addr) => unmapped(*addr).fmt(f),
+            Addr::TcpPort(port) | Addr::UdpPort(port) => f.pad(&format!(":{port}")),
+            Addr::Unix(name) | Addr::Unixgram(name) => f.pad(&unix_text(name)),
+        }
+    }
+}
+
+/// Returns the Unix address that `name` means: a leading `@` or NUL makes it abstract, empty means
+/// none.
+pub(crate) fn unix_addr(name: &[u8]) -> UnixAddr {
+    use std::os::unix::ffi::OsStringExt;
+    match name {
+        [] => UnixAddr::Unnamed,
+        [b'@' | 0, rest @ ..] => UnixAddr::Abstract(rest.to_vec()),
+        path => UnixAddr::Path(std::ffi::OsString::from_vec(path.to_vec()).into()),
+    }
+}
+
+/// Returns the text of a Unix address. An abstract name is shown up to its first NUL, as Go shows
+/// it.
+pub(crate) fn unix_text(addr: &UnixAddr) -> String {
+    match addr {
+        UnixAddr::Unnamed => "@".to_owned(),
+        UnixAddr::Path(path) => path.to_string_lossy().into_owned(),
+        UnixAddr::Abstract(name) => {
+            let shown = name.split(|&byte| byte == 0).next().unwrap_or_default();
+            format!("@{}", String::from_utf8_lossy(shown))
+        }
+    }
+}
+
+/// Returns `addr` as IPv4 if it is IPv4 in its IPv6 form, which is how a dual-stack socket sees
+/// IPv4 peers.
+pub(crate) fn unmapped(addr: SocketAddr) -> SocketAddr {
+    match addr.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddrV4::new(ip, addr.port()).into(),
+        IpAddr::V6(_) => addr,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addr_display_is_go_text() {
+        let inet = |text: &str| Addr::Udp(text.parse().unwrap());
+        for (addr, text) in [
+            (inet("127.0.0.1:80"), "127.0.0.1:80"),
+            (inet("[::1]:80"), "[::1]:80"),
+            (inet("[::ffff:127.0.0.1]:80"), "127.0.0.1:80"),
+            (inet("[2001:db8:0:0:1:0:0:1]:0"), "[2001:db8::1:0:0:1]:0"),
+            (inet("[fd77::1%3]:9"), "[fd77::1%3]:9"),
+            (Addr::TcpPort(80), ":80"),
+            (Addr::UdpPort(0), ":0"),
+            (Addr::unix("/run/a.sock"), "/run/a.sock"),
+            (Addr::unix("a.sock"), "a.sock"),
+            (Addr::unixgram("@name"), "@name"),
+            (Addr::unix("\0name"), "@name"),
+            (Addr::unixgram("@name\0\0"), "@name"),
+            (Addr::unix(""), "@"),
+        ] {
+            assert_eq!(addr.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn addr_network_has_no_ip_version() {
+        assert_eq!(Addr::TcpPort(1).network(), "tcp");
+        assert_eq!(Addr::UdpPort(1).network(), "udp");
+        assert_eq!(Addr::unix("x").network(), "unix");
+        assert_eq!(Addr::unixgram("x").network(), "unixgram");
+    }
+
+    #[test]
+    fn wildcard_and_family_of_addresses() {
+        let inet = |text: &str| Addr::Tcp(text.parse().unwrap());
+        for (addr, wildcard, fits_v4) in [
+            (inet("0.0.0.0:1"), true, true),
+            (inet("[::]:1"), true, false),
+            (inet("[::ffff:0.0.0.0]:1"), true, true),
+            (Addr::TcpPort(1), true, true),
+            (inet("127.0.0.1:1"), false, true),
+            (inet("[::ffff:127.0.0.1]:1"), false, true),
+            (inet("[::1]:1"), false, false),
+        ] {
+            assert_eq!(addr.is_wildcard(), wildcard, "{addr}");
+            assert_eq!(addr.fits_v4(), fits_v4, "{addr}");
+        }
+    }
+}

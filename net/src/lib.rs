@@ -1,0 +1,122 @@
+//! Sockets with the semantics of Go's `net`, on the gannet runtime.
+//!
+//! [`ListenConfig`] opens listeners and packet sockets, [`Dialer`] connects. Both take Go's network
+//! names, as text or as [`Network`], and a hook that runs on each new socket before it is bound or
+//! connected. What they return is neutral as to the family: [`Listener`], [`Conn`], [`PacketConn`].
+//! [`TcpListener`], [`TcpStream`], [`UdpSocket`], [`UnixListener`], [`UnixStream`] and
+//! [`UnixDatagram`] add what only that family has, and convert both ways. All share [`Socket`]:
+//! deadlines that can be moved under a blocked call, a close that unblocks everyone, addresses and
+//! options.
+//!
+//! Every method takes `&self`, so that many tasks may use one socket; one receives and one sends at
+//! a time. Errors read as Go's do, and are explained in [`error`].
+//!
+//! ```
+//! use gannet_net as net;
+//!
+//! # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let listener = net::listen_stream("tcp", "127.0.0.1:0").await?;
+//! let client = net::dial("tcp", listener.local_addr()?).await?;
+//! let (server, _peer) = listener.accept().await?;
+//!
+//! client.write_all(b"hello").await?;
+//! let mut buf = [0; 1024];
+//! let len = server.read(&mut buf).await?;
+//! server.write_all(&buf[..len]).await?;
+//! client.read_exact(&mut buf[..len]).await?;
+//! assert_eq!(&buf[..len], b"hello");
+//!
+//! let err = net::dial("tcp", "127.0.0.1").await.unwrap_err();
+//! assert_eq!(err.to_string(), "dial tcp: address 127.0.0.1: missing port in address");
+//! # Ok::<_, std::io::Error>(()) })?;
+//! # Ok::<_, std::io::Error>(())
+//! ```
+//!
+//! All sockets belong to the runtime of the thread that opened them: outside of one, opening fails
+//! with an error that says so.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::io;
+
+mod addr;
+mod adopt;
+mod conn;
+mod connect;
+mod control;
+mod dial;
+pub mod error;
+mod family;
+mod hostport;
+mod keepalive;
+mod listen;
+mod listener;
+mod network;
+mod open;
+mod packet;
+mod pause;
+mod resolve;
+mod socket;
+mod split;
+mod tcp;
+mod udp;
+mod unix;
+
+pub use addr::{Addr, UnixAddr};
+pub use adopt::KindError;
+pub use conn::Conn;
+pub use control::{ControlInfo, RawSocket};
+pub use dial::Dialer;
+pub use error::OpError;
+pub use hostport::{join_host_port, split_host_port};
+pub use keepalive::KeepAlive;
+pub use listen::ListenConfig;
+pub use listener::Listener;
+pub use network::{Network, ToNetwork};
+pub use packet::PacketConn;
+pub use socket::Socket;
+pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+pub use tcp::{TcpListener, TcpStream};
+pub use udp::UdpSocket;
+pub use unix::{UnixDatagram, UnixListener, UnixStream};
+
+/// Connects to `address` with the default [`Dialer`]. See [`Dialer::dial`].
+///
+/// # Cancel safety
+/// Dropping the future gives up; the socket is closed.
+///
+/// # Errors
+/// Those of [`Dialer::dial`].
+pub async fn dial(network: impl ToNetwork, address: impl fmt::Display) -> io::Result<Conn> {
+    Dialer::new().dial(network, address).await
+}
+
+/// Listens on `address` with the default [`ListenConfig`]. See [`ListenConfig::listen_stream`].
+///
+/// # Cancel safety
+/// Dropping the future leaves no socket behind.
+///
+/// # Errors
+/// Those of [`ListenConfig::listen_stream`].
+pub async fn listen_stream(
+    network: impl ToNetwork,
+    address: impl fmt::Display,
+) -> io::Result<Listener> {
+    ListenConfig::new().listen_stream(network, address).await
+}
+
+/// Opens a packet socket on `address` with the default [`ListenConfig`]. See
+/// [`ListenConfig::listen_packet`].
+///
+/// # Cancel safety
+/// Dropping the future leaves no socket behind.
+///
+/// # Errors
+/// Those of [`ListenConfig::listen_packet`].
+pub async fn listen_packet(
+    network: impl ToNetwork,
+    address: impl fmt::Display,
+) -> io::Result<PacketConn> {
+    ListenConfig::new().listen_packet(network, address).await
+}

@@ -1,0 +1,236 @@
+//! The networks by their Go names.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::UnknownNetworkError;
+use crate::family::Family;
+
+/// A network by its Go name: which protocol, and for IP which version.
+///
+/// `tcp` and `udp` speak IPv4 and IPv6, as the address asks; the names that end in 4 or 6 speak
+/// only that one.
+///
+/// ```
+/// use gannet_net::Network;
+///
+/// assert_eq!("udp6".parse(), Ok(Network::Udp6));
+/// assert_eq!(Network::Unixgram.to_string(), "unixgram");
+/// assert_eq!("udp7".parse::<Network>().unwrap_err().to_string(), "unknown network udp7");
+/// ```
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Network {
+    /// TCP over IPv4 or IPv6.
+    Tcp,
+    /// TCP over IPv4.
+    Tcp4,
+    /// TCP over IPv6.
+    Tcp6,
+    /// UDP over IPv4 or IPv6.
+    Udp,
+    /// UDP over IPv4.
+    Udp4,
+    /// UDP over IPv6.
+    Udp6,
+    /// Unix stream sockets.
+    Unix,
+    /// Unix datagram sockets.
+    Unixgram,
+}
+
+/// The protocol of a network, its version of IP left out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+    Unix,
+    Unixgram,
+}
+
+impl Network {
+    /// Every network, for lookup by name.
+    const ALL: [Network; 8] = [
+        Network::Tcp,
+        Network::Tcp4,
+        Network::Tcp6,
+        Network::Udp,
+        Network::Udp4,
+        Network::Udp6,
+        Network::Unix,
+        Network::Unixgram,
+    ];
+
+    /// Returns the name: `"tcp"` for [`Network::Tcp`].
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Network::Tcp => "tcp",
+            Network::Tcp4 => "tcp4",
+            Network::Tcp6 => "tcp6",
+            Network::Udp => "udp",
+            Network::Udp4 => "udp4",
+            Network::Udp6 => "udp6",
+            Network::Unix => "unix",
+            Network::Unixgram => "unixgram",
+        }
+    }
+
+    /// The protocol, whatever the version of IP.
+    pub(crate) fn protocol(self) -> Protocol {
+        match self {
+            Network::Tcp | Network::Tcp4 | Network::Tcp6 => Protocol::Tcp,
+            Network::Udp | Network::Udp4 | Network::Udp6 => Protocol::Udp,
+            Network::Unix => Protocol::Unix,
+            Network::Unixgram => Protocol::Unixgram,
+        }
+    }
+
+    /// The version of IP that the name demands.
+    pub(crate) fn version(self) -> Option<Family> {
+        match self {
+            Network::Tcp4 | Network::Udp4 => Some(Family::V4),
+            Network::Tcp6 | Network::Udp6 => Some(Family::V6),
+            _ => None,
+        }
+    }
+
+    /// The name without doubt about the version of IP: what a control hook is told.
+    pub(crate) fn resolved(self, family: Option<Family>) -> Network {
+        match (self, family) {
+            (Network::Tcp, Some(Family::V4)) => Network::Tcp4,
+            (Network::Tcp, Some(Family::V6)) => Network::Tcp6,
+            (Network::Udp, Some(Family::V4)) => Network::Udp4,
+            (Network::Udp, Some(Family::V6)) => Network::Udp6,
+            _ => self,
+        }
+    }
+}
+
+impl Protocol {
+    /// Whether bytes have an order and an end, rather than coming in datagrams.
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, Protocol::Tcp | Protocol::Unix)
+    }
+
+    /// Whether the addresses are IP addresses and ports.
+    pub(crate) fn is_inet(self) -> bool {
+        matches!(self, Protocol::Tcp | Protocol::Udp)
+    }
+
+    /// The network that Go names an address of this protocol after.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+            Protocol::Unix => "unix",
+            Protocol::Unixgram => "unixgram",
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Network {
+    type Err = UnknownNetworkError;
+
+    /// Parses a name; case matters.
+    ///
+    /// # Errors
+    /// [`UnknownNetworkError`] with the text for everything else.
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL
+            .into_iter()
+            .find(|network| network.as_str() == name);
+        known.ok_or_else(|| UnknownNetworkError(name.to_owned()))
+    }
+}
+
+/// What names a network: a [`Network`], or its name as text.
+///
+/// ```
+/// use gannet_net::{Network, ToNetwork};
+///
+/// assert_eq!("tcp4".to_network(), Ok(Network::Tcp4));
+/// assert_eq!(Network::Tcp4.to_network(), Ok(Network::Tcp4));
+/// ```
+pub trait ToNetwork {
+    /// Returns the network.
+    ///
+    /// # Errors
+    /// [`UnknownNetworkError`] if the text names none.
+    fn to_network(&self) -> Result<Network, UnknownNetworkError>;
+}
+
+impl ToNetwork for Network {
+    fn to_network(&self) -> Result<Network, UnknownNetworkError> {
+        Ok(*self)
+    }
+}
+
+impl ToNetwork for str {
+    fn to_network(&self) -> Result<Network, UnknownNetworkError> {
+        self.parse()
+    }
+}
+
+impl ToNetwork for String {
+    fn to_network(&self) -> Result<Network, UnknownNetworkError> {
+        self.parse()
+    }
+}
+
+impl<N: ToNetwork + ?Sized> ToNetwork for &N {
+    fn to_network(&self) -> Result<Network, UnknownNetworkError> {
+        (**self).to_network()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_names_round_trip() {
+        for network in Network::ALL {
+            assert_eq!(network.to_string().parse(), Ok(network));
+        }
+    }
+
+    #[test]
+    fn network_name_unknown_is_refused_with_its_text() {
+        for name in [
+            "",
+            "TCP",
+            "tcp ",
+            "tcp5",
+            "tcp:80",
+            "ip",
+            "ip4:1",
+            "unixpacket",
+            "foo",
+        ] {
+            let err = name.to_network().unwrap_err();
+            assert_eq!(err.to_string(), format!("unknown network {name}"));
+        }
+    }
+
+    #[test]
+    fn resolved_network_is_never_ambiguous() {
+        for (network, family, want) in [
+            (Network::Tcp, Some(Family::V4), "tcp4"),
+            (Network::Tcp, Some(Family::V6), "tcp6"),
+            (Network::Udp, Some(Family::V4), "udp4"),
+            (Network::Udp, Some(Family::V6), "udp6"),
+            (Network::Tcp4, Some(Family::V4), "tcp4"),
+            (Network::Udp6, Some(Family::V6), "udp6"),
+            (Network::Unix, None, "unix"),
+            (Network::Unixgram, None, "unixgram"),
+        ] {
+            assert_eq!(network.resolved(family).as_str(), want);
+        }
+    }
+}

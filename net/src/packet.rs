@@ -1,0 +1,255 @@
+//! Datagram sockets, whatever their family: receiving and sending.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use gannet_sys::sockaddr::SockAddr;
+use gannet_sys::socket;
+
+use crate::addr::Addr;
+use crate::error::{Op, WriteToConnectedError, syscall};
+use crate::network::Network;
+use crate::open::sock_addr;
+use crate::pause::{Backoff, pause_writing};
+use crate::socket::{Socket, built_on};
+
+/// A datagram socket: UDP or Unix.
+///
+/// Comes from [`ListenConfig::listen_packet`](crate::ListenConfig::listen_packet); converts to
+/// [`UdpSocket`](crate::UdpSocket) or [`UnixDatagram`](crate::UnixDatagram) with `try_from`, and
+/// back with `into`. Dereferences to [`Socket`], which has deadlines, addresses, options and close.
+///
+/// Every method takes `&self`, so that tasks may share a socket by reference or in an `Arc`. One
+/// receives and one sends at a time.
+///
+/// ```
+/// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use gannet_net as net;
+///
+/// let server = net::listen_packet("udp", "127.0.0.1:0").await?;
+/// let client = net::listen_packet("udp", "127.0.0.1:0").await?;
+/// client.send_to(b"ping", &server.local_addr()?).await?;
+///
+/// let mut buf = [0; 16];
+/// let (len, from) = server.recv_from(&mut buf).await?;
+/// assert_eq!((&buf[..len], from), (&b"ping"[..], client.local_addr()?));
+/// # Ok::<_, std::io::Error>(()) })?;
+/// # Ok::<_, std::io::Error>(())
+/// ```
+pub struct PacketConn {
+    socket: Socket,
+}
+
+built_on!(PacketConn, Socket, socket);
+
+impl PacketConn {
+    pub(crate) fn new(socket: Socket) -> Self {
+        PacketConn { socket }
+    }
+
+    pub(crate) fn into_socket(self) -> Socket {
+        self.socket
+    }
+
+    /// Receives one datagram into `buf`; returns its length in bytes and the sender.
+    ///
+    /// Waits for a datagram, the read deadline or close. A datagram longer than `buf` is cut and
+    /// the rest is lost without a word. Length 0 is an empty datagram, not an end. An empty `buf`
+    /// waits, too, and takes a datagram away. A Unix sender without a name is an unnamed address,
+    /// which prints as `@`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: no datagram is taken from the kernel before it completes.
+    ///
+    /// # Errors
+    /// The deadline error after the read deadline, even if a datagram is there; the closed error
+    /// after close; `ECONNREFUSED`, once, on a connected socket whose peer did not receive an
+    /// earlier datagram. The socket goes on working after that.
+    ///
+    /// Reference: [`recvfrom(2)`](https://man7.org/linux/man-pages/man2/recvfrom.2.html).
+    pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, Addr)> {
+        let (len, from) = self.recv_sock_addr(buf).await?;
+        Ok((len, Addr::from_kernel(self.network().protocol(), from)))
+    }
+
+    /// Receives as [`recv_from`](Self::recv_from), and leaves the datagram to be received again.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// Those of [`recv_from`](Self::recv_from).
+    ///
+    /// Reference: [`recvfrom(2)`](https://man7.org/linux/man-pages/man2/recvfrom.2.html),
+    /// `MSG_PEEK`.
+    pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, Addr)> {
+        let received = self.fd.read_with(|fd| socket::peek_from(fd, buf)).await;
+        let (len, from) = received.map_err(|err| self.failed(Op::Read, "recvfrom", err))?;
+        Ok((len, Addr::from_kernel(self.network().protocol(), from)))
+    }
+
+    /// Receives as [`recv_from`](Self::recv_from) without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` if there is no datagram or another task is receiving; otherwise those of
+    /// `recv_from`.
+    ///
+    /// Reference: [`recvfrom(2)`](https://man7.org/linux/man-pages/man2/recvfrom.2.html).
+    pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, Addr)> {
+        let received = self.fd.try_read_with(|fd| socket::recv_from(fd, buf));
+        let (len, from) = received.map_err(|err| self.try_failed(Op::Read, "recvfrom", err))?;
+        Ok((len, Addr::from_kernel(self.network().protocol(), from)))
+    }
+
+    /// Receives one datagram into `buf`; returns its length in bytes.
+    ///
+    /// Waits as [`recv_from`](Self::recv_from), except that an empty `buf` returns 0 at once.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: no datagram is taken from the kernel before it completes.
+    ///
+    /// # Errors
+    /// Those of [`recv_from`](Self::recv_from).
+    ///
+    /// Reference: [`recv(2)`](https://man7.org/linux/man-pages/man2/recv.2.html).
+    pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return self.check_open(Op::Read).map(|()| 0);
+        }
+        let received = self.fd.read_with(|fd| socket::recv(fd, buf)).await;
+        received.map_err(|err| self.failed(Op::Read, "read", err))
+    }
+
+    /// Sends `buf` as one datagram to `addr`; returns its length in bytes. An empty `buf` is an
+    /// empty datagram.
+    ///
+    /// Waits for room in the kernel's buffer, the write deadline or close. Sent means given to the
+    /// kernel; the network may still lose it.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: either nothing was sent or it has completed.
+    ///
+    /// # Errors
+    /// [`WriteToConnectedError`] on a socket that has its one peer;
+    /// [`AddrError`](crate::error::AddrError) for an address that this socket cannot reach, such as
+    /// IPv6 from IPv4; `EMSGSIZE` if `buf` is too long for a datagram; `ENETUNREACH` and
+    /// `EHOSTUNREACH` without a route; the deadline error after the write deadline, the closed
+    /// error after close.
+    ///
+    /// Reference: [`sendto(2)`](https://man7.org/linux/man-pages/man2/sendto.2.html).
+    pub async fn send_to(&self, buf: &[u8], addr: &Addr) -> io::Result<usize> {
+        if addr.protocol() != self.network().protocol() {
+            let err = crate::error::AddrError::new("unexpected address type", addr.to_string());
+            return Err(self.send_failed(err.into(), addr.clone()));
+        }
+        let to = sock_addr(addr, self.family());
+        let to = to.map_err(|err| self.send_failed(err, addr.clone()))?;
+        self.send_sock_addr(buf, &to).await
+    }
+
+    /// Sends `buf` as one datagram to the peer of a connected socket; returns its length in bytes.
+    ///
+    /// Waits as [`send_to`](Self::send_to).
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: either nothing was sent or it has completed.
+    ///
+    /// # Errors
+    /// `EDESTADDRREQ` (UDP) or `ENOTCONN` (Unix) on a socket without a peer; `ECONNREFUSED`, once,
+    /// if the peer did not receive an earlier datagram; otherwise those of
+    /// [`send_to`](Self::send_to).
+    ///
+    /// Reference: [`send(2)`](https://man7.org/linux/man-pages/man2/send.2.html).
+    pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
+        let sent = self.socket.send_with(|fd| socket::send(fd, buf)).await;
+        sent.map_err(|err| self.failed(Op::Write, "write", err))
+    }
+
+    /// Waits until receiving would not wait: for a datagram, an error, the read deadline or close.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// The deadline error after the read deadline, the closed error after close.
+    ///
+    /// Reference: [`poll(2)`](https://man7.org/linux/man-pages/man2/poll.2.html).
+    pub async fn readable(&self) -> io::Result<()> {
+        self.fd
+            .readable()
+            .await
+            .map_err(|err| self.failed(Op::Read, "poll", err))
+    }
+
+    /// Waits until sending would not wait: for room, an error, the write deadline or close.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// The deadline error after the write deadline, the closed error after close.
+    ///
+    /// Reference: [`poll(2)`](https://man7.org/linux/man-pages/man2/poll.2.html).
+    pub async fn writable(&self) -> io::Result<()> {
+        self.fd
+            .writable()
+            .await
+            .map_err(|err| self.failed(Op::Write, "poll", err))
+    }
+
+    pub(crate) async fn recv_sock_addr(&self, buf: &mut [u8]) -> io::Result<(usize, SockAddr)> {
+        let received = self.fd.read_with(|fd| socket::recv_from(fd, buf)).await;
+        received.map_err(|err| self.failed(Op::Read, "recvfrom", err))
+    }
+
+    pub(crate) async fn send_sock_addr(&self, buf: &[u8], to: &SockAddr) -> io::Result<usize> {
+        let sent = if self.is_connected() {
+            Err(WriteToConnectedError.into())
+        } else if self.network() == Network::Unixgram {
+            // Boxed, because its pauses would make every sender's task bigger.
+            Box::pin(self.send_to_queue(buf, to)).await
+        } else {
+            let send = |fd: BorrowedFd<'_>| socket::send_to(fd, buf, to);
+            self.socket.send_with(send).await
+        };
+        sent.map_err(|err| {
+            self.send_failed(
+                err,
+                Addr::from_kernel(self.network().protocol(), to.clone()),
+            )
+        })
+    }
+
+    /// Sends to a Unix socket whose queue may be full.
+    ///
+    /// No edge tells when a queue that is not ours has room. What edges there are come from the
+    /// refused attempt itself, whose buffer the kernel frees, and would be followed for ever: so this
+    /// pauses.
+    async fn send_to_queue(&self, buf: &[u8], to: &SockAddr) -> io::Result<usize> {
+        let mut series = self.fd.begin_write();
+        let mut backoff = Backoff::new(QUEUE_PAUSE_MIN, QUEUE_PAUSE_MAX);
+        loop {
+            let sent = series.write_with(|fd| match socket::send_to(fd, buf, to) {
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                sent => sent.map(Some),
+            });
+            match sent.await? {
+                Some(len) => return Ok(len),
+                None => pause_writing(&mut series, backoff.advance()).await?,
+            }
+        }
+    }
+
+    /// Wraps an error of a datagram that was to go to `to`.
+    #[cold]
+    pub(crate) fn send_failed(&self, err: io::Error, to: Addr) -> io::Error {
+        self.op_error(Op::Write, syscall("sendto", err))
+            .to(to)
+            .into()
+    }
+}
+
+/// Pauses before another attempt at a full queue: the first, doubling up to the longest.
+const QUEUE_PAUSE_MIN: Duration = Duration::from_millis(1);
+const QUEUE_PAUSE_MAX: Duration = Duration::from_millis(64);
