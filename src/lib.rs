@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+
+pub use gannet_net as net;
+pub use gannet_runtime as runtime;
+pub use gannet_runtime::time;
+pub use gannet_runtime::{
+    AsyncFd, Builder, Handle, JoinError, JoinHandle, JoinSet, Runtime, spawn, spawn_blocking,
+    yield_now,
+};
