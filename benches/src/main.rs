@@ -1,0 +1,108 @@
+//! Benchmarks of gannet: a load generator, echo servers of equal shape on gannet and its peers, the
+//! raw epoll loop as the floor, and a runner that puts them side by side. `--help` tells the rest.
+
+mod args;
+mod children;
+mod compare;
+mod histogram;
+mod load;
+mod procfs;
+mod raw;
+mod report;
+mod server;
+mod syscalls;
+
+use std::env;
+use std::error::Error;
+use std::process::ExitCode;
+
+use args::{Args, Problem};
+use server::{Options, Rival};
+use syscalls::Unit;
+
+const HELP: &str = "\
+usage: gannet-benches [SUBJECT]... [OPTION]...
+           Compares the rivals and prints a Markdown table for each subject; all without a name.
+           SUBJECT: echo, tail, churn, idle, fds
+           --rivals A,B,...   --rounds N        --seconds S       --connections N
+           --workers N (1)    --size BYTES (64) --open-rate R     --deadline
+           --no-pin | --same-cpu (both on CPU 0; else server 0, generator 1)
+           --held (idle: a buffer each)         --talk (idle: one request first)
+       gannet-benches syscalls RIVAL | syscalls-churn RIVAL
+           Counts system calls a request, or a connection, by strace.
+           --requests N (10000)   --connections N (64)   --workers N (1)
+       gannet-benches serve RIVAL
+           Serves until SIGTERM or the end of standard input; prints `listening ADDR`.
+           RIVAL: raw, gannet, gannet-ct, tokio, tokio-ct, smol, monoio, monoio-uring, may, go
+           --addr IP:PORT (127.0.0.1:0)   --workers N (1)   --deadline   --cpu N
+           --lazy (no buffer while idle)  --descriptors N (as ulimit -n)
+       gannet-benches load KIND ADDR
+           KIND: echo, churn (connect, one request, close), idle (needs --pid), fds
+           --connections N (64)   --seconds S (3) or --requests N   --warmup S (0.3)
+           --open-rate R          --size BYTES (64)   --hold S (1: idle, fds)   --talk (idle)
+           --deadline S (10: fails when nothing comes back for so long)
+           --pid SERVER (adds its costs)   --cpu N
+           --gate (prints `ready` after the warm-up, `done` at the end, waits for a line each time)
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            eprintln!("gannet-benches: {err}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        print!("{HELP}");
+        return Ok(());
+    }
+    match words.first().map(String::as_str) {
+        Some("serve") => serve(&words[1..]),
+        Some("load") => load::run(&words[1..]),
+        Some("syscalls") => Ok(syscalls::run(&words[1..], Unit::Request)?),
+        Some("syscalls-churn") => Ok(syscalls::run(&words[1..], Unit::Connection)?),
+        _ => Ok(compare::run(words)?),
+    }
+}
+
+fn serve(words: &[String]) -> Result<(), Box<dyn Error>> {
+    let switches = ["--deadline", "--lazy"];
+    let args = Args::parse(
+        words,
+        &switches,
+        &["--addr", "--cpu", "--descriptors", "--workers"],
+    )?;
+    let rival: Rival = args.only("RIVAL")?.parse()?;
+    server::serve(rival, &server_options(&args)?)?;
+    Ok(())
+}
+
+fn server_options(args: &Args) -> Result<Options, Problem> {
+    let addr = args
+        .value("--addr")?
+        .unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let options = Options {
+        addr: addr
+            .parse()
+            .map_err(|err| format!("--addr {addr}: {err}"))?,
+        workers: args.count("--workers", 1, 1..=64)? as usize,
+        deadline: args.has("--deadline"),
+        lazy: args.has("--lazy"),
+        cpu: args.value("--cpu")?,
+        descriptors: args.value("--descriptors")?,
+    };
+    if !options.addr.ip().is_loopback() {
+        return Err(format!(
+            "{addr} is not a loopback address: benches stay on this machine"
+        ));
+    }
+    if options.deadline && options.lazy {
+        return Err("--deadline and --lazy cannot go together".to_owned());
+    }
+    Ok(options)
+}

@@ -1,0 +1,66 @@
+//! Go's runtime, where a `go` command is found: builds `src/go/echo.go` beside this program and
+//! becomes it, so that the process measured is the Go program alone.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use super::{ACCEPT_PAUSE, BUFFER_SIZE, DEADLINE, Options};
+
+const SOURCE: &str = include_str!("../go/echo.go");
+
+/// Tells whether a `go` command is on the path.
+pub(super) fn is_installed() -> bool {
+    let status = Command::new("go")
+        .arg("version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// Builds the server if need be and turns into it; returns only on failure.
+pub(super) fn run(options: &Options) -> io::Result<()> {
+    let program = build()?;
+    let mut command = Command::new(program);
+    command
+        .arg(options.addr.to_string())
+        .arg(BUFFER_SIZE.to_string());
+    let deadline_ms = if options.deadline {
+        DEADLINE.as_millis()
+    } else {
+        0
+    };
+    command
+        .arg(deadline_ms.to_string())
+        .arg(ACCEPT_PAUSE.as_millis().to_string());
+    command.env("GOMAXPROCS", options.workers.to_string());
+    Err(command.exec())
+}
+
+/// Returns the path of the built program, which lives beside this one in Cargo's target folder.
+fn build() -> io::Result<PathBuf> {
+    let beside = env::current_exe()?;
+    let source = beside.with_file_name("gannet-benches-echo.go");
+    let program = beside.with_file_name("gannet-benches-echo-go");
+    if fs::read_to_string(&source).is_ok_and(|built| built == SOURCE) && program.exists() {
+        return Ok(program);
+    }
+    fs::write(&source, SOURCE)?;
+    let status = Command::new("go")
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg(&source)
+        .stdin(Stdio::null())
+        .status()?;
+    if status.success() {
+        return Ok(program);
+    }
+    // The source is what tells that the program is current, so it must not stay.
+    fs::remove_file(&source)?;
+    Err(io::Error::other("go build failed"))
+}

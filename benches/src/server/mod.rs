@@ -1,0 +1,210 @@
+//! The echo servers: one file a rival, all of one shape.
+//!
+//! Each accepts TCP connections, sets `TCP_NODELAY`, and writes back what it reads through a 4 KiB
+//! buffer, with a task (coroutine, goroutine) a connection where the rival has such. When accept
+//! fails (for want of descriptors), a rival whose own accept does not wait pauses 10 ms and goes
+//! on.
+
+mod gannet;
+mod go;
+mod may;
+mod monoio;
+mod raw;
+mod smol;
+mod tokio;
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, SocketAddrV4};
+use std::process;
+use std::str::FromStr;
+use std::thread;
+use std::time::Duration;
+
+use crate::raw::process::{pin_to_cpu, raise_descriptor_limit, set_descriptor_limit};
+
+/// Size of a read buffer.
+pub(crate) const BUFFER_SIZE: usize = 4096;
+/// How far ahead `--deadline` sets the deadline of each read and write.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How long accept pauses after it failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// Descriptors a server asks for; the limit may be lower.
+const DESCRIPTORS_WANTED: u64 = 200_000;
+
+/// A server to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rival {
+    /// A loop on epoll without any runtime: the floor.
+    Raw,
+    /// gannet's multi-thread runtime.
+    Gannet,
+    /// gannet's current-thread runtime.
+    GannetCt,
+    /// tokio's multi-thread runtime.
+    Tokio,
+    /// tokio's current-thread runtime.
+    TokioCt,
+    /// smol: async-executor and async-io.
+    Smol,
+    /// monoio on its epoll driver.
+    Monoio,
+    /// monoio on io_uring.
+    MonoioUring,
+    /// may: stackful coroutines.
+    May,
+    /// Go, where a `go` command is found.
+    Go,
+}
+
+impl Rival {
+    /// Every rival, in the order of the tables.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Raw,
+        Self::Gannet,
+        Self::GannetCt,
+        Self::Tokio,
+        Self::TokioCt,
+        Self::Smol,
+        Self::Monoio,
+        Self::MonoioUring,
+        Self::May,
+        Self::Go,
+    ];
+
+    /// Returns the name on the command line and in the tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Gannet => "gannet",
+            Self::GannetCt => "gannet-ct",
+            Self::Tokio => "tokio",
+            Self::TokioCt => "tokio-ct",
+            Self::Smol => "smol",
+            Self::Monoio => "monoio",
+            Self::MonoioUring => "monoio-uring",
+            Self::May => "may",
+            Self::Go => "go",
+        }
+    }
+
+    /// Tells why this rival cannot run on this machine, if so.
+    pub(crate) fn missing(self) -> Option<&'static str> {
+        match self {
+            Self::Go if !go::is_installed() => Some("no go command found"),
+            Self::MonoioUring if !monoio::has_uring() => Some("the kernel gives no io_uring"),
+            _ => None,
+        }
+    }
+
+    /// Tells whether this rival uses one thread however many workers are asked for.
+    pub(crate) fn is_single_threaded(self) -> bool {
+        matches!(self, Self::GannetCt | Self::TokioCt)
+    }
+
+    /// Tells whether an idle connection of this rival can do without a buffer.
+    pub(crate) fn can_be_lazy(self) -> bool {
+        matches!(
+            self,
+            Self::Raw | Self::Gannet | Self::GannetCt | Self::Tokio | Self::TokioCt | Self::Smol
+        )
+    }
+}
+
+impl FromStr for Rival {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = Self::ALL.map(Self::name);
+        let found = Self::ALL.into_iter().find(|rival| rival.name() == text);
+        found.ok_or_else(|| format!("unknown rival {text}; there are {}", names.join(", ")))
+    }
+}
+
+/// How a server is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Where to listen; port 0 lets the kernel choose.
+    pub(crate) addr: SocketAddrV4,
+    /// Threads that serve.
+    pub(crate) workers: usize,
+    /// Re-arms a deadline on every read and write.
+    pub(crate) deadline: bool,
+    /// Allocates the buffer when bytes are there and frees it after the echo.
+    pub(crate) lazy: bool,
+    /// The one processor to run on.
+    pub(crate) cpu: Option<usize>,
+    /// Soft limit of descriptors, as after `ulimit -n`.
+    pub(crate) descriptors: Option<u64>,
+}
+
+/// Serves until SIGTERM or the end of standard input; returns only on failure.
+pub(crate) fn serve(rival: Rival, options: &Options) -> io::Result<()> {
+    if let Some(why) = rival.missing() {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+    }
+    if options.lazy && !rival.can_be_lazy() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "this rival cannot be --lazy",
+        ));
+    }
+    if let Some(cpu) = options.cpu {
+        pin_to_cpu(cpu)?;
+    }
+    match options.descriptors {
+        Some(soft) => set_descriptor_limit(soft)?,
+        None => {
+            raise_descriptor_limit(DESCRIPTORS_WANTED)?;
+        }
+    }
+    if rival == Rival::Go {
+        // Replaces this process, so the program there watches standard input itself.
+        return go::run(options);
+    }
+    exit_at_end_of_input()?;
+    match rival {
+        Rival::Raw => raw::run(options),
+        Rival::Gannet => gannet::run(options, gannet::Flavor::MultiThread),
+        Rival::GannetCt => gannet::run(options, gannet::Flavor::CurrentThread),
+        Rival::Tokio => tokio::run(options, tokio::Flavor::MultiThread),
+        Rival::TokioCt => tokio::run(options, tokio::Flavor::CurrentThread),
+        Rival::Smol => smol::run(options),
+        Rival::Monoio => monoio::run(options, monoio::Driver::Epoll),
+        Rival::MonoioUring => monoio::run(options, monoio::Driver::Uring),
+        Rival::May => may::run(options),
+        Rival::Go => unreachable!("handled above"),
+    }
+}
+
+/// Prints the line that who started this server waits for.
+fn announce(addr: SocketAddr) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening {addr}")?;
+    out.flush()
+}
+
+/// Ends the process with its standard input, so that no server outlives who started it.
+fn exit_at_end_of_input() -> io::Result<()> {
+    thread::Builder::new()
+        .name("stdin".to_owned())
+        .stack_size(64 << 10)
+        .spawn(|| {
+            let mut buf = [0; 64];
+            while !matches!(io::stdin().lock().read(&mut buf), Ok(0) | Err(_)) {}
+            process::exit(0);
+        })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rival_has_a_name_that_parses_back() {
+        for rival in Rival::ALL {
+            assert_eq!(rival.name().parse::<Rival>().unwrap(), rival);
+        }
+        assert!("nonsense".parse::<Rival>().unwrap_err().contains("raw, "));
+    }
+}

@@ -1,0 +1,96 @@
+//! tokio, in both its flavours. A deadline is a `tokio::time::timeout` around each operation.
+
+use std::future::Future;
+use std::io;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+use super::{ACCEPT_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce};
+
+/// Which of tokio's runtimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flavor {
+    /// Workers that steal from each other.
+    MultiThread,
+    /// Everything on the thread that blocks.
+    CurrentThread,
+}
+
+/// Serves for ever.
+pub(super) fn run(options: &Options, flavor: Flavor) -> io::Result<()> {
+    let mut builder = match flavor {
+        Flavor::MultiThread => Builder::new_multi_thread(),
+        Flavor::CurrentThread => Builder::new_current_thread(),
+    };
+    let runtime = builder
+        .worker_threads(options.workers)
+        .enable_all()
+        .build()?;
+    let options = options.clone();
+    // A task of its own, so that accepts run on a worker and not on the blocked thread.
+    runtime.block_on(async { tokio::spawn(accept_all(options)).await })?
+}
+
+async fn accept_all(options: Options) -> io::Result<()> {
+    let listener = TcpListener::bind(options.addr).await?;
+    announce(listener.local_addr()?)?;
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        stream.set_nodelay(true)?;
+        // A task's result is dropped: a peer that resets its connection ends it, and that is all.
+        if options.lazy {
+            tokio::spawn(echo_lazily(stream));
+        } else if options.deadline {
+            tokio::spawn(echo_with_deadlines(stream));
+        } else {
+            tokio::spawn(echo(stream));
+        }
+    }
+}
+
+async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let mut buf = vec![0; BUFFER_SIZE];
+    loop {
+        let n = stream.read(&mut buf).await?;
+        if n == 0 {
+            return Ok(());
+        }
+        stream.write_all(&buf[..n]).await?;
+    }
+}
+
+async fn echo_with_deadlines(mut stream: TcpStream) -> io::Result<()> {
+    let mut buf = vec![0; BUFFER_SIZE];
+    loop {
+        let n = in_time(stream.read(&mut buf)).await?;
+        if n == 0 {
+            return Ok(());
+        }
+        in_time(stream.write_all(&buf[..n])).await?;
+    }
+}
+
+async fn in_time<T>(operation: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(DEADLINE, operation)
+        .await
+        .map_err(io::Error::from)?
+}
+
+async fn echo_lazily(mut stream: TcpStream) -> io::Result<()> {
+    loop {
+        stream.readable().await?;
+        let mut buf = vec![0; BUFFER_SIZE];
+        match stream.try_read(&mut buf) {
+            Ok(0) => return Ok(()),
+            Ok(n) => stream.write_all(&buf[..n]).await?,
+            Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
+            Err(err) => return Err(err),
+        }
+    }
+}
