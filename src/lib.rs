@@ -4,6 +4,6 @@ pub use gannet_net as net;
 pub use gannet_runtime as runtime;
 pub use gannet_runtime::time;
 pub use gannet_runtime::{
-    AsyncFd, Builder, Handle, JoinError, JoinHandle, JoinSet, Runtime, spawn, spawn_blocking,
-    yield_now,
+    AbortHandle, AsyncFd, Builder, Handle, JoinError, JoinHandle, JoinSet, Runtime, spawn,
+    spawn_blocking, yield_now,
 };

@@ -10,8 +10,8 @@ use std::path::Path;
 mod addresses;
 #[path = "tidy/arrows.rs"]
 mod arrows;
-#[path = "tidy/museum.rs"]
-mod museum;
+#[path = "tidy/bugs.rs"]
+mod bugs;
 #[path = "tidy/paths.rs"]
 mod paths;
 #[path = "tidy/scan.rs"]
@@ -178,7 +178,7 @@ fn tree_holds_local_addresses() {
 fn tree_holds_named_tests() {
     let tables = files(|path| path == "tests/BUGS.md");
     assert_eq!(tables.len(), 1, "tests/BUGS.md is there");
-    let found = museum::named(&tables[0].0, &tables[0].1, &sources());
+    let found = bugs::named(&tables[0].0, &tables[0].1, &sources());
     assert!(
         found.is_empty(),
         "{} violations:\n{}",

@@ -2,8 +2,8 @@
 //!
 //! Shows listening on many sockets at once, a control hook (`--reuse-port`), deadlines that are
 //! armed anew for each operation (`--deadline`), connections that hold no buffer while they are
-//! idle, and a shutdown that loses nothing: on SIGTERM or Ctrl-C the listeners close, what was received is sent
-//! back, and the program ends, within five seconds.
+//! idle, and a shutdown that loses nothing: on SIGTERM or Ctrl-C the listeners close, what was
+//! received is sent back, and the program ends, within five seconds.
 //!
 //! ```text
 //! cargo run --release --example echo

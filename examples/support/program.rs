@@ -36,9 +36,9 @@ pub(crate) fn complain(name: &str, err: &dyn Display) {
 /// Parses a positive number of seconds, such as `5` or `0.5`.
 #[allow(dead_code, reason = "not every example takes a time")]
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = f64::from_str(text).map_err(|err| err.to_string())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
+    let duration = f64::from_str(text).ok().map(Duration::try_from_secs_f64);
+    match duration {
+        Some(Ok(duration)) if !duration.is_zero() => Ok(duration),
         _ => Err("must be a positive number of seconds".to_owned()),
     }
 }

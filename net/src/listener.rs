@@ -255,7 +255,7 @@ impl SocketFile {
     fn unlink(&self) {
         if !self.done.swap(true, Ordering::Relaxed) && self.enabled.load(Ordering::Relaxed) {
             // As in Go: a file that somebody else removed already is no reason to fail a close.
-            let _ = std::fs::remove_file(&self.path);
+            let _ = socket::unlink(&self.path);
         }
     }
 }

@@ -35,11 +35,12 @@ use crate::pause::{Backoff, pause_writing};
 /// ```
 /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
 /// use gannet_net::ListenConfig;
-/// use std::time::{Duration, Instant};
+/// use gannet_runtime::time;
+/// use std::time::Duration;
 ///
 /// let socket = ListenConfig::new().listen_packet("udp", "127.0.0.1:0").await?;
 /// socket.set_ttl(3)?;
-/// socket.set_read_deadline(Some(Instant::now() + Duration::from_millis(1)))?;
+/// socket.set_read_deadline(Some(time::now() + Duration::from_millis(1)))?;
 /// let err = socket.recv_from(&mut [0; 16]).await.unwrap_err();
 /// assert!(gannet_net::error::is_deadline(&err));
 /// socket.close().await?;

@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use crate::block_on::Seat;
 use crate::blocking::{Pool, ThreadConfig};
 use crate::context;
 use crate::runtime::Runtime;
@@ -124,16 +125,15 @@ impl Builder {
             name: self.thread_name.clone(),
             stack_size: self.thread_stack_size,
         };
-        let shared = Arc::new(Shared::new(
-            workers,
-            Pool::new(self.blocking_threads, config.clone()),
-        )?);
+        let pool = Pool::new(self.blocking_threads, config.clone());
+        let seat = self.current_thread.then(Seat::new);
+        let shared = Arc::new(Shared::new(workers, pool, seat)?);
         let threads = if self.current_thread { 0 } else { workers };
         let starts = (0..threads).map(|index| {
             let config = config.clone();
             Box::new(move |shared: Arc<Shared>| start_worker(&config, shared, index)) as Box<_>
         });
-        Runtime::start(shared, starts, self.current_thread)
+        Runtime::start(shared, starts)
     }
 
     fn workers(&self) -> io::Result<usize> {

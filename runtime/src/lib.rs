@@ -7,7 +7,7 @@
 //!   and a `close` that unblocks everyone.
 //! - [`time`]: [`sleep`](time::sleep), [`timeout`](time::timeout), [`interval`](time::interval).
 //!
-//! Sockets are in the crate above this one.
+//! Sockets are in `gannet-net`.
 //!
 //! ```
 //! use gannet_runtime::{Builder, spawn, time};

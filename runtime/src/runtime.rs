@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle as Thread;
 use std::time::Duration;
 
-use crate::block_on::{self, Seat};
+use crate::block_on;
 use crate::blocking::Pool;
 use crate::context::{self, Entered};
 use crate::metrics::Metrics;
@@ -17,21 +17,12 @@ use crate::task::join::JoinHandle;
 /// How long dropping a runtime waits for blocking calls.
 const BLOCKING_LIMIT: Duration = Duration::from_secs(1);
 
-/// Which threads run the tasks.
-#[derive(Clone)]
-enum Flavor {
-    /// Worker threads of the runtime's own.
-    MultiThread,
-    /// Whoever is in `block_on`.
-    CurrentThread(Arc<Seat>),
-}
-
 /// Refers to a runtime: spawns on it, waits on it, observes it. Cheap to clone; does not keep the
 /// runtime running.
 ///
 /// ```
 /// let runtime = gannet_runtime::Builder::new_multi_thread().worker_threads(1).build()?;
-/// let handle = runtime.handle().clone();
+/// let handle = runtime.block_on(async { gannet_runtime::Handle::try_current() })?;
 /// let sum = std::thread::spawn(move || handle.block_on(async { 40 + 2 })).join().unwrap();
 /// assert_eq!(sum, 42);
 /// # Ok::<_, std::io::Error>(())
@@ -39,10 +30,19 @@ enum Flavor {
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
-    flavor: Flavor,
 }
 
 impl Handle {
+    /// Returns a handle on the runtime of this thread.
+    ///
+    /// # Errors
+    /// One that says so if there is none: call this inside `block_on`, a task, or [`enter`](Self::enter).
+    pub fn try_current() -> io::Result<Self> {
+        Ok(Self {
+            shared: context::shared()?,
+        })
+    }
+
     /// Spawns a task.
     ///
     /// The handle *detaches* when dropped. After shutdown the task is dropped at once, and the
@@ -75,9 +75,9 @@ impl Handle {
     /// built the runtime; and if `future` panics.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        match &self.flavor {
-            Flavor::MultiThread => block_on::multi_thread(&self.shared, future),
-            Flavor::CurrentThread(seat) => block_on::current_thread(&self.shared, seat, future),
+        match &self.shared.seat {
+            None => block_on::multi_thread(&self.shared, future),
+            Some(seat) => block_on::current_thread(&self.shared, seat, future),
         }
     }
 
@@ -147,19 +147,13 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Starts the workers of a multi-thread runtime; none makes it a current-thread one.
+    /// Starts the workers, of which a current-thread runtime has none.
     pub(crate) fn start(
         shared: Arc<Shared>,
         workers: impl Iterator<Item = Box<dyn FnOnce(Arc<Shared>) -> io::Result<Thread<()>>>>,
-        current_thread: bool,
     ) -> io::Result<Self> {
-        let flavor = if current_thread {
-            Flavor::CurrentThread(Arc::new(Seat::new()))
-        } else {
-            Flavor::MultiThread
-        };
         let mut runtime = Self {
-            handle: Handle { shared, flavor },
+            handle: Handle { shared },
             threads: Vec::new(),
             done: false,
         };
@@ -237,13 +231,13 @@ impl Runtime {
             return false;
         }
         shared.begin_shutdown();
-        let ended = match &self.handle.flavor {
-            Flavor::MultiThread if self.threads.is_empty() => {
+        let ended = match &shared.seat {
+            None if self.threads.is_empty() => {
                 shared.clean_up();
                 true
             }
-            Flavor::MultiThread => shared.wait_for_workers(workers),
-            Flavor::CurrentThread(seat) => {
+            None => shared.wait_for_workers(workers),
+            Some(seat) => {
                 shared.clean_up();
                 // Another thread that is driving drains the queue as it leaves.
                 seat.drive(shared, |_worker| ()).is_some()

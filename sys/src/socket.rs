@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::path::Path;
 
 use libc::c_int;
 
@@ -270,6 +271,16 @@ pub fn peer_addr(fd: BorrowedFd<'_>) -> io::Result<SockAddr> {
 pub fn take_error(fd: BorrowedFd<'_>) -> io::Result<Option<io::Error>> {
     let errno = option::int(fd, libc::SOL_SOCKET, libc::SO_ERROR)?;
     Ok((errno != 0).then(|| io::Error::from_raw_os_error(errno)))
+}
+
+/// Removes the file of a Unix socket.
+///
+/// # Errors
+/// `ENOENT` if there is none; `EACCES`, `EPERM` if its folder cannot be written to.
+///
+/// Reference: [`unlink(2)`](https://man7.org/linux/man-pages/man2/unlink.2.html).
+pub fn unlink(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)
 }
 
 /// Returns the longest backlog that the kernel grants: `/proc/sys/net/core/somaxconn`, and 128 if

@@ -10,6 +10,7 @@ use super::inject::Inject;
 use super::next::NextSlot;
 use super::queue::Queue;
 use super::watch::Watch;
+use crate::block_on::Seat;
 use crate::blocking::Pool;
 use crate::context;
 use crate::error::Stop;
@@ -64,6 +65,8 @@ impl LiveWorkers {
 /// One runtime.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// Whoever takes it drives a current-thread runtime; a multi-thread one has none.
+    pub(crate) seat: Option<Seat>,
     pub(crate) poller: Poller,
     pub(crate) registry: Registry,
     pub(crate) inject: Inject,
@@ -82,8 +85,9 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Makes the state of a runtime whose workers are yet to be started.
-    pub(crate) fn new(workers: usize, blocking: Pool) -> io::Result<Self> {
+    pub(crate) fn new(workers: usize, blocking: Pool, seat: Option<Seat>) -> io::Result<Self> {
         Ok(Self {
+            seat,
             poller: Poller::new()?,
             registry: Registry::new(),
             inject: Inject::new(),

@@ -422,3 +422,12 @@ fn backlog_max_follows_the_two_files() {
     let file = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("the kernel tells");
     assert_eq!(somaxconn().to_string(), file.trim());
 }
+
+#[test]
+fn unlink_removes_the_file_and_says_when_there_is_none() {
+    let path = std::env::temp_dir().join(format!("gannet-sys-unlink-{}", std::process::id()));
+    std::fs::write(&path, "").expect("the folder for temporary files can be written to");
+    unlink(&path).expect("it is there");
+    let err = unlink(&path).expect_err("it is gone");
+    assert_eq!(err.raw_os_error(), Some(errno::ENOENT));
+}
