@@ -51,14 +51,11 @@ impl Drop for Entered {
 fn push(shared: Arc<Shared>, local: Option<Rc<Local>>, polls_futures: bool) -> Entered {
     CONTEXTS.with(|contexts| {
         let mut contexts = contexts.borrow_mut();
-        let innermost = contexts.last();
         let serial = contexts
             .iter()
             .map(|context| context.serial)
             .max()
             .map_or(0, |max| max + 1);
-        // Entering something else makes nobody a thread that may block.
-        let polls_futures = polls_futures || innermost.is_some_and(|context| context.polls_futures);
         contexts.push(Context {
             serial,
             shared,
@@ -90,9 +87,17 @@ fn with_innermost<R>(f: impl FnOnce(&Context) -> Option<R>) -> Option<R> {
         .flatten()
 }
 
-/// Returns whether the thread polls futures, of whatever runtime.
+/// Returns whether the thread polls futures, of whatever runtime. Entering something else on top
+/// makes it no thread that may block; leaving in another order does not leave it one that may not.
 pub(crate) fn polls_futures() -> bool {
-    with_innermost(|context| Some(context.polls_futures)).unwrap_or(false)
+    CONTEXTS
+        .try_with(|contexts| {
+            contexts
+                .borrow()
+                .iter()
+                .any(|context| context.polls_futures)
+        })
+        .unwrap_or(false)
 }
 
 /// The thread's runtime.

@@ -62,14 +62,20 @@ fn echo_with_a_peer_that_does_not_read_stops_reading() {
     }
     let _watchdog = Watchdog::start(LIMIT * 4);
     let (echo, port) = echo(&[]);
-    let before = resident(echo.process.pid());
-    let mut slow = start_python(&["slow", "127.0.0.1", &port]);
+    slow_peer_is_not_read(echo.process.pid(), &port);
+}
+
+/// A peer that sends and does not read gets stuck, with what is in flight in the kernel's buffers and
+/// one read's worth at most in the process `pid`; once it reads, everything arrives.
+#[track_caller]
+fn slow_peer_is_not_read(pid: u32, port: &str) {
+    let before = resident(pid);
+    let mut slow = start_python(&["slow", "127.0.0.1", port]);
     let stuck: u64 = slow.line("stuck ").parse().expect("a count");
-    // What is in flight is in the kernel's buffers; one read's worth at most is in the server.
-    let grown = resident(echo.process.pid()).saturating_sub(before);
+    let grown = resident(pid).saturating_sub(before);
     assert!(
         grown < 1024 * 1024,
-        "the server grew by {grown} bytes for {stuck} sent"
+        "the process grew by {grown} bytes for {stuck} sent"
     );
     slow.write(b"read\n");
     assert_eq!(
@@ -89,21 +95,7 @@ fn proxy_with_a_peer_that_does_not_read_stops_reading() {
     let (echo, _port) = echo(&[]);
     let proxy = Process::example("proxy", &["127.0.0.1:0", &echo.addr("tcp")]);
     let port = port(&proxy.line("listening tcp "));
-    let before = resident(proxy.pid());
-    let mut slow = start_python(&["slow", "127.0.0.1", &port]);
-    let stuck: u64 = slow.line("stuck ").parse().expect("a count");
-    let grown = resident(proxy.pid()).saturating_sub(before);
-    assert!(
-        grown < 1024 * 1024,
-        "the proxy grew by {grown} bytes for {stuck} sent"
-    );
-    slow.write(b"read\n");
-    assert_eq!(
-        slow.line("read "),
-        stuck.to_string(),
-        "all that was sent comes back"
-    );
-    slow.succeeds();
+    slow_peer_is_not_read(proxy.pid(), &port);
 }
 
 /// mio#577 and others: a write to a peer that is gone raised SIGPIPE, and the process was no more.
