@@ -128,6 +128,7 @@ impl Replaceable {
 }
 
 impl AsFd for Replaceable {
+    #[inline]
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

@@ -43,12 +43,14 @@ pub fn watch() {
 /// Returns how many times this process has forked since [`watch`]; it wraps.
 ///
 /// A fork that another thread is in the midst of may not be counted yet.
+#[inline]
 pub fn forks() -> u32 {
     // Relaxed: the thread that forked has it in its own order, and others learn it when they can.
     FORKS.load(Ordering::Relaxed)
 }
 
 /// Returns a number that differs between a forked child and its parent.
+#[inline]
 pub fn generation() -> u32 {
     // Relaxed: the child's only thread wrote it itself.
     GENERATION.load(Ordering::Relaxed)

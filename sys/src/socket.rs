@@ -8,6 +8,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
+use std::ptr;
 
 use libc::c_int;
 
@@ -375,16 +376,20 @@ pub fn recv_vectored(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Res
 /// Reference: [`send(2)`](https://man7.org/linux/man-pages/man2/send.2.html).
 #[inline]
 pub fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
-    // SAFETY: `buf` is borrowed and readable for its length, and the kernel only reads it.
+    // SAFETY: `buf` is borrowed and readable for its length, and the kernel only reads it. There is
+    // no address: null and 0.
     let ret = unsafe {
-        libc::send(
+        libc::syscall(
+            libc::SYS_sendto,
             fd.as_raw_fd(),
-            buf.as_ptr().cast(),
+            buf.as_ptr(),
             buf.len(),
             libc::MSG_NOSIGNAL,
+            ptr::null::<libc::sockaddr>(),
+            0,
         )
     };
-    cvt_len(ret)
+    cvt_len(ret as isize)
 }
 
 /// Sends from several buffers, one after the other, and returns how much was taken.
@@ -461,9 +466,23 @@ pub fn send_to(fd: BorrowedFd<'_>, buf: &[u8], addr: &SockAddr) -> io::Result<us
 
 #[inline]
 fn recv_flags(fd: BorrowedFd<'_>, buf: &mut [u8], flags: c_int) -> io::Result<usize> {
+    // Not by the C library's function, nor in `send`: it is a point of thread cancellation, which
+    // nobody here uses and which costs as much again as entering the kernel does in user mode.
     // SAFETY: `buf` is borrowed mutably and writable for its length; the kernel writes no more.
-    // `MSG_TRUNC`, which would return more than the length, is not among the flags passed here.
-    cvt_len(unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), flags) })
+    // `MSG_TRUNC`, which would return more than the length, is not among the flags passed here. No
+    // address is asked for: null and null.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_recvfrom,
+            fd.as_raw_fd(),
+            buf.as_mut_ptr(),
+            buf.len(),
+            flags,
+            ptr::null::<libc::sockaddr>(),
+            ptr::null::<libc::socklen_t>(),
+        )
+    };
+    cvt_len(ret as isize)
 }
 
 fn recv_from_flags(
