@@ -1,18 +1,18 @@
 //! Connections, whatever their family: receiving and sending.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::ops::ControlFlow;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::task::Poll;
 
-use gannet_runtime::WriteGuard;
 use gannet_sys::errno;
 use gannet_sys::socket;
 
-use crate::error::Op;
+use crate::error::{Op, syscall};
 use crate::network::Protocol;
-use crate::socket::{Socket, built_on, lacks_buffers};
+use crate::socket::{Socket, built_on};
 use crate::split::{ReadHalf, WriteHalf};
 
 /// A connection: TCP, Unix stream, or a datagram socket that has its one peer.
@@ -75,16 +75,20 @@ impl Conn {
     /// datagram.
     ///
     /// Reference: [`recv(2)`](https://man7.org/linux/man-pages/man2/recv.2.html).
-    pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return self.check_open(Op::Read).map(|()| 0);
-        }
-        let buf = self.capped_mut(buf);
-        let received = self
-            .fd
-            .read_stream_with(self.drain_len(buf.len()), |fd| socket::recv(fd, buf))
-            .await;
-        received.map_err(|err| self.failed(Op::Read, "read", err))
+    #[inline]
+    pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        // By hand, as the other operations of the common path: an `async fn` keeps its arguments
+        // twice, and a future within for its work, in every task that reads.
+        let mut guard = self.fd.begin_read();
+        poll_fn(move |cx| {
+            if buf.is_empty() {
+                return Poll::Ready(self.check_open(Op::Read).map(|()| 0));
+            }
+            let buf = self.capped_mut(buf);
+            guard
+                .poll_read_stream_with(cx, self.drain_len(buf.len()), |fd| socket::recv(fd, buf))
+                .map_err(|err| self.failed(Op::Read, "read", err))
+        })
     }
 
     /// Receives until `buf` is full.
@@ -105,7 +109,7 @@ impl Conn {
         let mut filled = 0;
         let result = self.fill(buf, &mut filled).await;
         result.map_err(|err| {
-            self.op_error(Op::Read, crate::error::syscall("read", err))
+            self.op_error(Op::Read, syscall("read", err))
                 .after(filled)
                 .into()
         })
@@ -209,11 +213,8 @@ impl Conn {
     /// The deadline error after the read deadline, the closed error after close.
     ///
     /// Reference: [`poll(2)`](https://man7.org/linux/man-pages/man2/poll.2.html).
-    pub async fn readable(&self) -> io::Result<()> {
-        self.fd
-            .readable()
-            .await
-            .map_err(|err| self.failed(Op::Read, "poll", err))
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        self.socket.readable()
     }
 
     /// Sends bytes of `buf`, by one system call; returns how many the kernel took, at least one
@@ -231,10 +232,11 @@ impl Conn {
     /// buffers for longer than some pauses.
     ///
     /// Reference: [`send(2)`](https://man7.org/linux/man-pages/man2/send.2.html).
-    pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
+    #[inline]
+    pub fn write(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> {
         let buf = self.capped(buf);
-        let sent = self.socket.send_with(|fd| socket::send(fd, buf)).await;
-        sent.map_err(|err| self.failed(Op::Write, "write", err))
+        self.socket
+            .send_with(Op::Write, "write", move |fd| socket::send(fd, buf))
     }
 
     /// Sends all of `buf`.
@@ -251,42 +253,29 @@ impl Conn {
     /// bytes were sent before.
     ///
     /// Reference: [`send(2)`](https://man7.org/linux/man-pages/man2/send.2.html).
-    pub async fn write_all(&self, buf: &[u8]) -> io::Result<()> {
+    #[inline]
+    pub fn write_all(&self, buf: &[u8]) -> impl Future<Output = io::Result<()>> {
         let mut sent = 0;
-        let mut series = self.fd.begin_write();
-        let mut send = |fd: BorrowedFd<'_>| {
-            let taken = socket::send(fd, self.capped(&buf[sent..]))?;
-            sent += taken;
-            if sent == buf.len() {
-                return Ok(ControlFlow::Break(()));
-            }
-            progressed(taken).map(ControlFlow::Continue)
-        };
-        let mut result = series.write_until(&mut send).await;
-        if result.as_ref().is_err_and(lacks_buffers) {
-            // Boxed: the rare path should not make every task that sends bigger.
-            result = Box::pin(self.send_rest(&mut series, send)).await;
-        }
-        result.map_err(|err| {
-            self.op_error(Op::Write, crate::error::syscall("write", err))
-                .after(sent)
-                .into()
+        let mut sender = self.socket.sender();
+        poll_fn(move |cx| {
+            let polled = sender.poll(cx, |fd| {
+                let taken = socket::send(fd, self.capped(&buf[sent..]))?;
+                sent += taken;
+                if sent == buf.len() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                progressed(taken).map(ControlFlow::Continue)
+            });
+            polled.map_err(|err| self.write_failed("write", err, sent))
         })
     }
 
-    /// Goes on with a series of sends of which one lacked buffers.
-    async fn send_rest(
-        &self,
-        series: &mut WriteGuard<'_>,
-        mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<()> {
-        while self
-            .socket
-            .send_under(series, &mut send)
-            .await?
-            .is_continue()
-        {}
-        Ok(())
+    /// Wraps an error that came after `sent` bytes.
+    #[cold]
+    fn write_failed(&self, call: &'static str, err: io::Error, sent: usize) -> io::Error {
+        self.op_error(Op::Write, syscall(call, err))
+            .after(sent)
+            .into()
     }
 
     /// Sends bytes of several buffers, in order, by one system call; returns how many the kernel
@@ -304,9 +293,8 @@ impl Conn {
     pub async fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let sent = self
             .socket
-            .send_with(|fd| socket::send_vectored(fd, bufs))
-            .await;
-        sent.map_err(|err| self.failed(Op::Write, "writev", err))
+            .send_with(Op::Write, "writev", |fd| socket::send_vectored(fd, bufs));
+        sent.await
     }
 
     /// Sends all of several buffers, in order, however many they are. `bufs` is used up.
@@ -323,32 +311,27 @@ impl Conn {
     ///
     /// Reference: [`sendmsg(2)`](https://man7.org/linux/man-pages/man2/sendmsg.2.html).
     pub async fn write_all_vectored(&self, bufs: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let mut bufs = bufs;
         let mut sent = 0;
-        let result = self.drain_vectored(bufs, &mut sent).await;
-        result.map_err(|err| {
-            self.op_error(Op::Write, crate::error::syscall("writev", err))
-                .after(sent)
-                .into()
-        })
-    }
-
-    async fn drain_vectored(
-        &self,
-        mut bufs: &mut [IoSlice<'_>],
-        sent: &mut usize,
-    ) -> io::Result<()> {
-        let mut guard = self.fd.begin_write();
         IoSlice::advance_slices(&mut bufs, 0); // Drops empty buffers, which would never be used up.
-        while !bufs.is_empty() {
-            let taken = self
-                .socket
-                .send_under(&mut guard, |fd| socket::send_vectored(fd, bufs))
-                .await?;
-            progressed(taken)?;
-            *sent += taken;
-            IoSlice::advance_slices(&mut bufs, taken);
+        if bufs.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let mut sender = self.socket.sender();
+        let result = poll_fn(|cx| {
+            sender.poll(cx, |fd| {
+                let taken = socket::send_vectored(fd, bufs)?;
+                sent += taken;
+                IoSlice::advance_slices(&mut bufs, taken);
+                if bufs.is_empty() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                progressed(taken).map(ControlFlow::Continue)
+            })
+        });
+        result
+            .await
+            .map_err(|err| self.write_failed("writev", err, sent))
     }
 
     /// Sends bytes of `buf` without waiting; returns how many the kernel took.
@@ -373,11 +356,8 @@ impl Conn {
     /// The deadline error after the write deadline, the closed error after close.
     ///
     /// Reference: [`poll(2)`](https://man7.org/linux/man-pages/man2/poll.2.html).
-    pub async fn writable(&self) -> io::Result<()> {
-        self.fd
-            .writable()
-            .await
-            .map_err(|err| self.failed(Op::Write, "poll", err))
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        self.socket.writable()
     }
 
     /// Ends one direction of the connection, or both, for every task that uses it.
@@ -423,6 +403,7 @@ impl Conn {
     ///
     /// That holds for TCP. A datagram may always be shorter than the buffer, and a Unix stream also
     /// stops short where descriptors or credentials were attached to the bytes.
+    #[inline]
     fn drain_len(&self, len: usize) -> usize {
         if self.network().protocol() == Protocol::Tcp {
             len
@@ -431,6 +412,7 @@ impl Conn {
         }
     }
 
+    #[inline]
     fn capped<'a>(&self, buf: &'a [u8]) -> &'a [u8] {
         if self.is_stream() {
             &buf[..buf.len().min(STREAM_LEN_MAX)]
@@ -439,6 +421,7 @@ impl Conn {
         }
     }
 
+    #[inline]
     fn capped_mut<'a>(&self, buf: &'a mut [u8]) -> &'a mut [u8] {
         let len = if self.is_stream() {
             buf.len().min(STREAM_LEN_MAX)
@@ -448,6 +431,7 @@ impl Conn {
         &mut buf[..len]
     }
 
+    #[inline]
     fn is_stream(&self) -> bool {
         self.network().protocol().is_stream()
     }

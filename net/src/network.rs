@@ -76,6 +76,7 @@ impl Network {
     }
 
     /// The protocol, whatever the version of IP.
+    #[inline]
     pub(crate) fn protocol(self) -> Protocol {
         match self {
             Network::Tcp | Network::Tcp4 | Network::Tcp6 => Protocol::Tcp,
@@ -108,6 +109,7 @@ impl Network {
 
 impl Protocol {
     /// Whether bytes have an order and an end, rather than coming in datagrams.
+    #[inline]
     pub(crate) fn is_stream(self) -> bool {
         matches!(self, Protocol::Tcp | Protocol::Unix)
     }

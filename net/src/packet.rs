@@ -1,7 +1,9 @@
 //! Datagram sockets, whatever their family: receiving and sending.
 
+use std::future::poll_fn;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::ops::ControlFlow;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use gannet_sys::sockaddr::SockAddr;
@@ -11,7 +13,7 @@ use crate::addr::Addr;
 use crate::error::{Op, WriteToConnectedError, syscall};
 use crate::network::Network;
 use crate::open::sock_addr;
-use crate::pause::{Backoff, pause_writing};
+use crate::pause::{Backoff, Sender, pause_writing};
 use crate::socket::{Socket, built_on};
 
 /// A datagram socket: UDP or Unix.
@@ -68,9 +70,10 @@ impl PacketConn {
     /// earlier datagram. The socket goes on working after that.
     ///
     /// Reference: [`recvfrom(2)`](https://man7.org/linux/man-pages/man2/recvfrom.2.html).
-    pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, Addr)> {
-        let (len, from) = self.recv_sock_addr(buf).await?;
-        Ok((len, Addr::from_kernel(self.network().protocol(), from)))
+    pub fn recv_from(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<(usize, Addr)>> {
+        self.recv_map(buf, |len, from| {
+            Ok((len, Addr::from_kernel(self.network().protocol(), from)))
+        })
     }
 
     /// Receives as [`recv_from`](Self::recv_from), and leaves the datagram to be received again.
@@ -113,12 +116,16 @@ impl PacketConn {
     /// Those of [`recv_from`](Self::recv_from).
     ///
     /// Reference: [`recv(2)`](https://man7.org/linux/man-pages/man2/recv.2.html).
-    pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return self.check_open(Op::Read).map(|()| 0);
-        }
-        let received = self.fd.read_with(|fd| socket::recv(fd, buf)).await;
-        received.map_err(|err| self.failed(Op::Read, "read", err))
+    pub fn recv(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        let mut guard = self.fd.begin_read();
+        poll_fn(move |cx| {
+            if buf.is_empty() {
+                return Poll::Ready(self.check_open(Op::Read).map(|()| 0));
+            }
+            guard
+                .poll_read_with(cx, |fd| socket::recv(fd, buf))
+                .map_err(|err| self.failed(Op::Read, "read", err))
+        })
     }
 
     /// Sends `buf` as one datagram to `addr`; returns its length in bytes. An empty `buf` is an
@@ -161,9 +168,9 @@ impl PacketConn {
     /// [`send_to`](Self::send_to).
     ///
     /// Reference: [`send(2)`](https://man7.org/linux/man-pages/man2/send.2.html).
-    pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        let sent = self.socket.send_with(|fd| socket::send(fd, buf)).await;
-        sent.map_err(|err| self.failed(Op::Write, "write", err))
+    pub fn send(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> {
+        self.socket
+            .send_with(Op::Write, "write", move |fd| socket::send(fd, buf))
     }
 
     /// Waits until receiving would not wait: for a datagram, an error, the read deadline or close.
@@ -175,11 +182,8 @@ impl PacketConn {
     /// The deadline error after the read deadline, the closed error after close.
     ///
     /// Reference: [`poll(2)`](https://man7.org/linux/man-pages/man2/poll.2.html).
-    pub async fn readable(&self) -> io::Result<()> {
-        self.fd
-            .readable()
-            .await
-            .map_err(|err| self.failed(Op::Read, "poll", err))
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        self.socket.readable()
     }
 
     /// Waits until sending would not wait: for room, an error, the write deadline or close.
@@ -191,34 +195,60 @@ impl PacketConn {
     /// The deadline error after the write deadline, the closed error after close.
     ///
     /// Reference: [`poll(2)`](https://man7.org/linux/man-pages/man2/poll.2.html).
-    pub async fn writable(&self) -> io::Result<()> {
-        self.fd
-            .writable()
-            .await
-            .map_err(|err| self.failed(Op::Write, "poll", err))
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        self.socket.writable()
     }
 
-    pub(crate) async fn recv_sock_addr(&self, buf: &mut [u8]) -> io::Result<(usize, SockAddr)> {
-        let received = self.fd.read_with(|fd| socket::recv_from(fd, buf)).await;
-        received.map_err(|err| self.failed(Op::Read, "recvfrom", err))
+    /// Receives a datagram, and makes something of its length and its sender.
+    #[inline]
+    pub(crate) fn recv_map<R>(
+        &self,
+        buf: &mut [u8],
+        mut make: impl FnMut(usize, SockAddr) -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        let mut guard = self.fd.begin_read();
+        poll_fn(move |cx| {
+            let received = ready!(guard.poll_read_with(cx, |fd| socket::recv_from(fd, buf)));
+            Poll::Ready(match received {
+                Ok((len, from)) => make(len, from),
+                Err(err) => Err(self.failed(Op::Read, "recvfrom", err)),
+            })
+        })
+    }
+
+    /// Sends a datagram to an address that the socket can reach.
+    #[inline]
+    pub(crate) fn poll_send_to(
+        &self,
+        sender: &mut Sender<'_>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+        to: &SockAddr,
+    ) -> Poll<io::Result<usize>> {
+        let polled = if self.is_connected() {
+            Poll::Ready(Err(WriteToConnectedError.into()))
+        } else {
+            sender.poll(cx, |fd| {
+                socket::send_to(fd, buf, to).map(ControlFlow::Break)
+            })
+        };
+        polled.map_err(|err| self.sock_addr_failed(err, to))
     }
 
     pub(crate) async fn send_sock_addr(&self, buf: &[u8], to: &SockAddr) -> io::Result<usize> {
-        let sent = if self.is_connected() {
-            Err(WriteToConnectedError.into())
-        } else if self.network() == Network::Unixgram {
+        if self.network() == Network::Unixgram && !self.is_connected() {
             // Boxed, because its pauses would make every sender's task bigger.
-            Box::pin(self.send_to_queue(buf, to)).await
-        } else {
-            let send = |fd: BorrowedFd<'_>| socket::send_to(fd, buf, to);
-            self.socket.send_with(send).await
-        };
-        sent.map_err(|err| {
-            self.send_failed(
-                err,
-                Addr::from_kernel(self.network().protocol(), to.clone()),
-            )
-        })
+            let sent = Box::pin(self.send_to_queue(buf, to)).await;
+            return sent.map_err(|err| self.sock_addr_failed(err, to));
+        }
+        let mut sender = self.socket.sender();
+        poll_fn(|cx| self.poll_send_to(&mut sender, cx, buf, to)).await
+    }
+
+    #[cold]
+    fn sock_addr_failed(&self, err: io::Error, to: &SockAddr) -> io::Error {
+        let to = Addr::from_kernel(self.network().protocol(), to.clone());
+        self.send_failed(err, to)
     }
 
     /// Sends to a Unix socket whose queue may be full.

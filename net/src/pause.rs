@@ -5,11 +5,17 @@
 //! end it at once.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use gannet_runtime::time::timeout;
+use gannet_runtime::time::{Sleep, sleep, timeout};
 use gannet_runtime::{ReadGuard, WriteGuard};
+use gannet_sys::errno;
 
 /// Lengths of pauses: the first, and twice as long each time, up to the longest.
 #[derive(Debug)]
@@ -42,6 +48,109 @@ pub(crate) async fn pause_reading(guard: &mut ReadGuard<'_>, pause: Duration) ->
 /// Pauses a writer. Ends early, with an error, at the write deadline and at close.
 pub(crate) async fn pause_writing(guard: &mut WriteGuard<'_>, pause: Duration) -> io::Result<()> {
     end_of_pause(timeout(pause, guard.write_with(|_| blocked())).await.ok())
+}
+
+/// One send, or several in a row, under the write lock. While the kernel lacks buffers (`ENOBUFS`) it
+/// pauses, a quarter of a second in all, and tries again: nothing announces that there are some.
+pub(crate) struct Sender<'a> {
+    guard: WriteGuard<'a>,
+    /// Boxed: the rare path should not make every task that sends bigger.
+    shortage: Option<Box<Shortage>>,
+}
+
+struct Shortage {
+    backoff: Backoff,
+    /// The length of the pause, and its end.
+    pause: Duration,
+    end: Sleep,
+}
+
+impl Shortage {
+    const LONGEST: Duration = Duration::from_millis(128);
+
+    fn begin() -> Self {
+        let mut backoff = Backoff::new(Duration::from_millis(1), Self::LONGEST);
+        let pause = backoff.advance();
+        let end = sleep(pause);
+        Shortage {
+            backoff,
+            pause,
+            end,
+        }
+    }
+}
+
+impl<'a> Sender<'a> {
+    #[inline]
+    pub(crate) fn new(guard: WriteGuard<'a>) -> Self {
+        Sender {
+            guard,
+            shortage: None,
+        }
+    }
+
+    /// Runs `send` again and again until it breaks off.
+    ///
+    /// # Errors
+    /// Those of `send`, as they come; `ENOBUFS` only after the last pause.
+    #[inline]
+    pub(crate) fn poll<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<ControlFlow<R>>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            if self.shortage.is_some() {
+                ready!(self.poll_pause(cx))?;
+            }
+            let mut progress = false;
+            let polled = self.guard.poll_write_until(cx, |fd| {
+                let sent = send(fd)?;
+                progress |= sent.is_continue();
+                Ok(sent)
+            });
+            if progress {
+                self.shortage = None;
+            }
+            match ready!(polled) {
+                Err(err) if lacks_buffers(&err) && self.may_pause_again() => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// Waits for the end of the pause, the write deadline or close.
+    #[cold]
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(shortage) = &mut self.shortage else {
+            return Poll::Ready(Ok(()));
+        };
+        let blocked = self
+            .guard
+            .poll_write_until(cx, |_| blocked().map(ControlFlow::Break));
+        if let Poll::Ready(interrupted) = blocked {
+            return Poll::Ready(end_of_pause(Some(interrupted)));
+        }
+        Pin::new(&mut shortage.end).poll(cx).map(Ok)
+    }
+
+    /// Begins the next pause, unless the last one is over.
+    #[cold]
+    fn may_pause_again(&mut self) -> bool {
+        match &mut self.shortage {
+            Some(shortage) if shortage.pause == Shortage::LONGEST => return false,
+            Some(shortage) => {
+                shortage.pause = shortage.backoff.advance();
+                shortage.end = sleep(shortage.pause);
+            }
+            None => self.shortage = Some(Box::new(Shortage::begin())),
+        }
+        true
+    }
+}
+
+fn lacks_buffers(err: &io::Error) -> bool {
+    err.raw_os_error() == Some(errno::ENOBUFS)
 }
 
 fn blocked() -> io::Result<Infallible> {

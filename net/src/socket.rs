@@ -9,12 +9,15 @@
 //! ```
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use gannet_runtime::{AsyncFd, WriteGuard};
+use gannet_runtime::AsyncFd;
 use gannet_sys::errno;
 use gannet_sys::sockaddr::SockAddr;
 use gannet_sys::socket;
@@ -24,7 +27,7 @@ use crate::control::RawSocket;
 use crate::error::{Op, OpError, syscall};
 use crate::family::Family;
 use crate::network::Network;
-use crate::pause::{Backoff, pause_writing};
+use crate::pause::Sender;
 
 /// What every socket has, whatever its kind: addresses, deadlines, options, close.
 ///
@@ -75,6 +78,7 @@ impl Socket {
 
     /// Returns the network that the socket was opened for, as the caller named it: `tcp`, or
     /// `tcp4`.
+    #[inline]
     pub fn network(&self) -> Network {
         self.network
     }
@@ -293,35 +297,43 @@ impl Socket {
             .map_err(|err| self.op_error(op, err).into())
     }
 
-    /// Runs `send`, one system call that sends something, until it neither would block nor lacks
-    /// buffers.
-    ///
-    /// # Errors
-    /// Those of `send`, as they come. `ENOBUFS` only after the last of some pauses, a quarter of a
-    /// second in all: nothing announces that the kernel has buffers again.
-    pub(crate) async fn send_with<R>(
-        &self,
-        mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
-    ) -> io::Result<R> {
-        match self.fd.write_with(&mut send).await {
-            // Boxed: the rare path should not make every task that sends bigger.
-            Err(err) if lacks_buffers(&err) => {
-                Box::pin(async { send_patiently(&mut self.fd.begin_write(), send).await }).await
-            }
-            result => result,
-        }
+    /// Waits until receiving would not wait.
+    pub(crate) fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        let mut ready = self.fd.readable();
+        poll_fn(move |cx| {
+            let polled = Pin::new(&mut ready).poll(cx);
+            polled.map_err(|err| self.failed(Op::Read, "poll", err))
+        })
     }
 
-    /// As [`send_with`](Self::send_with), under the write lock that is held already.
-    pub(crate) async fn send_under<R>(
+    /// Waits until sending would not wait.
+    pub(crate) fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        let mut ready = self.fd.writable();
+        poll_fn(move |cx| {
+            let polled = Pin::new(&mut ready).poll(cx);
+            polled.map_err(|err| self.failed(Op::Write, "poll", err))
+        })
+    }
+
+    /// Runs `send`, one system call that sends something, until it neither would block nor lacks
+    /// buffers.
+    pub(crate) fn send_with<R>(
         &self,
-        guard: &mut WriteGuard<'_>,
+        op: Op,
+        call: &'static str,
         mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
-    ) -> io::Result<R> {
-        match guard.write_with(&mut send).await {
-            Err(err) if lacks_buffers(&err) => Box::pin(send_patiently(guard, send)).await,
-            result => result,
-        }
+    ) -> impl Future<Output = io::Result<R>> {
+        let mut sender = self.sender();
+        poll_fn(move |cx| {
+            let polled = sender.poll(cx, |fd| send(fd).map(ControlFlow::Break));
+            polled.map_err(|err| self.failed(op, call, err))
+        })
+    }
+
+    /// Begins to send.
+    #[inline]
+    pub(crate) fn sender(&self) -> Sender<'_> {
+        Sender::new(self.fd.begin_write())
     }
 
     /// Wraps an error: `call` names it if the kernel gave it, and the addresses are added.
@@ -412,29 +424,6 @@ impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.debug("Socket", f)
     }
-}
-
-/// The longest pause after `ENOBUFS`; the last, too.
-const ENOBUFS_PAUSE_MAX: Duration = Duration::from_millis(128);
-
-/// Sends again after a pause, and after longer ones.
-async fn send_patiently<R>(
-    guard: &mut WriteGuard<'_>,
-    mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
-) -> io::Result<R> {
-    let mut backoff = Backoff::new(Duration::from_millis(1), ENOBUFS_PAUSE_MAX);
-    loop {
-        let pause = backoff.advance();
-        pause_writing(guard, pause).await?;
-        match guard.write_with(&mut send).await {
-            Err(err) if lacks_buffers(&err) && pause < ENOBUFS_PAUSE_MAX => {}
-            result => return result,
-        }
-    }
-}
-
-pub(crate) fn lacks_buffers(err: &io::Error) -> bool {
-    err.raw_os_error() == Some(errno::ENOBUFS)
 }
 
 /// Gives a socket type what all have in common: the methods of the type it is built on, its

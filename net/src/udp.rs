@@ -1,6 +1,7 @@
 //! UDP sockets.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 
@@ -92,9 +93,11 @@ impl UdpSocket {
     /// Those of [`PacketConn::recv_from`].
     ///
     /// Reference: [`recvfrom(2)`](https://man7.org/linux/man-pages/man2/recvfrom.2.html).
-    pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let (len, from) = self.recv_sock_addr(buf).await?;
-        Ok((len, self.inet(Op::Read, from)?))
+    pub fn recv_from(
+        &self,
+        buf: &mut [u8],
+    ) -> impl Future<Output = io::Result<(usize, SocketAddr)>> {
+        self.recv_map(buf, |len, from| Ok((len, self.inet(Op::Read, from)?)))
     }
 
     /// Receives as [`recv_from`](Self::recv_from), and leaves the datagram to be received again.
@@ -142,12 +145,19 @@ impl UdpSocket {
     /// Those of [`PacketConn::send_to`].
     ///
     /// Reference: [`sendto(2)`](https://man7.org/linux/man-pages/man2/sendto.2.html).
-    pub async fn send_to(&self, buf: &[u8], addr: SocketAddr) -> io::Result<usize> {
+    pub fn send_to(&self, buf: &[u8], addr: SocketAddr) -> impl Future<Output = io::Result<usize>> {
+        let mut sender = self.sender();
+        poll_fn(move |cx| {
+            let to = self.kernel_addr(addr)?;
+            self.poll_send_to(&mut sender, cx, buf, &SockAddr::Inet(to))
+        })
+    }
+
+    /// The address as this socket's family writes it.
+    fn kernel_addr(&self, addr: SocketAddr) -> io::Result<SocketAddr> {
         let family = self.family().ok_or_else(|| self.not_inet(Op::Write))?;
-        match family::socket_addr(&Addr::Udp(addr), family) {
-            Ok(to) => self.send_sock_addr(buf, &SockAddr::Inet(to)).await,
-            Err(err) => Err(self.send_failed(err.into(), Addr::Udp(addr))),
-        }
+        family::socket_addr(&Addr::Udp(addr), family)
+            .map_err(|err| self.send_failed(err.into(), Addr::Udp(addr)))
     }
 
     /// Returns the local address. The kernel is asked once; the answer is still there after close.

@@ -26,6 +26,14 @@ pub(crate) const ALLOWED: &[(&str, &str)] = &[
     ("runtime/tests/fork.rs", "runs code between fork and exec"),
     ("sys/tests/fork.rs", "forks a child, to see what it sees"),
     (
+        "runtime/src/poll/slots.rs",
+        "a pointer to a slot, which stays where it is while its storage lives",
+    ),
+    (
+        "runtime/src/poll/direction.rs",
+        "a waiter's cell, guarded by the direction's word",
+    ),
+    (
         "runtime/src/waker_slot.rs",
         "a waker's cell, guarded by its own state word",
     ),

@@ -116,9 +116,8 @@ impl UnixDatagram {
     /// Those of [`PacketConn::recv_from`].
     ///
     /// Reference: [`recvfrom(2)`](https://man7.org/linux/man-pages/man2/recvfrom.2.html).
-    pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, UnixAddr)> {
-        let (len, from) = self.recv_sock_addr(buf).await?;
-        Ok((len, super::name(from)))
+    pub fn recv_from(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<(usize, UnixAddr)>> {
+        self.recv_map(buf, |len, from| Ok((len, super::name(from))))
     }
 
     /// Sends `buf` as one datagram to the socket called `addr`; returns its length in bytes.

@@ -109,6 +109,11 @@ impl Descriptor {
         }
     }
 
+    /// Returns whether the kernel reports writability too.
+    pub(crate) fn is_write_armed(&self) -> bool {
+        self.write_armed.load(Ordering::Relaxed)
+    }
+
     /// Returns whether the kernel still has to be asked for writability, and notes that it is.
     ///
     /// Called by the holder of the write lock only.

@@ -1,44 +1,50 @@
 //! Readiness, deadline and waiter of one direction of a descriptor, after Go's netpoller.
 //!
 //! ```text
-//!            notify                     prepare, poll_ready
-//! (nothing) ───────▶ READY ───────────────────────────────▶ (nothing)
-//!     │                 ▲
-//!     │ mark_drained    │ notify
-//!     ▼                 │
-//!  DRAINED ─────────────┘
-//! any ──stop(CLOSED | SHUTDOWN)──▶ the same with the stop bit: final for this generation, wakes the waiter
+//! readiness:  (nothing) ──notify──▶ READY ──prepare, poll_ready──▶ (nothing)
+//! waiter:     (nobody) ──poll_ready──▶ WAITING ──publish──▶ TAKING ──▶ (nobody)   (the publisher has the waker)
+//!                                      WAITING ──poll_ready, forget_waiter──▶ (nobody)
+//! any ──stop(CLOSED | SHUTDOWN)──▶ the same with the stop bit: final for this generation
 //! ```
+//! Both stand in one word. *Publishing* is what `notify`, `stop` and an expired deadline do: one
+//! exchange that sets their bits and turns `WAITING` into `TAKING`.
 //!
 //! The protocol that loses no edge: readiness is consumed *before* the system call, and a task
 //! waits only *after* the call would have blocked. An edge that arrives in between sets `READY`
-//! again and costs one attempt at most. Closing and an expired deadline publish first and look for
-//! a waiter second; a waiter registers first and looks for them second (see [`WakerSlot`]).
+//! again and costs one attempt at most. Who begins to wait sets `WAITING` by an exchange of the very
+//! word that it looked at, so there is nothing to look at again; only the deadline, which stands in
+//! a word of its own, is looked at once more: who lets it expire stores it first and publishes
+//! second.
+//!
+//! The cell of the waker belongs to whoever set `TAKING`, and otherwise to the one task that holds
+//! this direction of the [`FdLock`](super::fd_lock::FdLock), while `WAITING` is not set. A task that
+//! finds `TAKING` set wakes itself and comes again: the other thread is two instructions from done.
 //!
 //! The word carries the generation of the slot it lives in: an event of an earlier owner changes
-//! nothing. One task waits per direction at a time: the caller holds that direction of the
-//! [`FdLock`](super::fd_lock::FdLock).
+//! nothing.
+#![allow(unsafe_code)] // The cell is guarded by the word; see above.
 
 use std::task::{Context, Poll, Waker};
 
 use crate::error::Stop;
-use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::width;
-use crate::waker_slot::WakerSlot;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{UnsafeCell, width};
 
 /// An edge was delivered and not consumed.
 const READY: u64 = 1;
-/// The last read emptied the kernel's queue: the next one waits for an edge without trying first.
-const DRAINED: u64 = 1 << 1;
-/// A hang-up, an error or urgent data was seen. From then on `DRAINED` proves nothing: the end of
-/// the stream may have come with the edge that brought the last bytes, and no other edge will
-/// announce it.
-const UNHINTED: u64 = 1 << 2;
+/// A hang-up, an error or urgent data was seen. From then on it proves nothing that a read emptied
+/// the queue: the end of the stream may have come with the edge that brought the last bytes, and no
+/// other edge will announce it.
+const UNHINTED: u64 = 1 << 1;
 /// The descriptor was closed.
-const CLOSED: u64 = 1 << 3;
+const CLOSED: u64 = 1 << 2;
 /// The runtime has shut down.
-const SHUTDOWN: u64 = 1 << 4;
-const GENERATION_SHIFT: u32 = 5;
+const SHUTDOWN: u64 = 1 << 3;
+/// The cell holds the waker of a task that waits.
+const WAITING: u64 = 1 << 4;
+/// A publisher is taking the waker out of the cell.
+const TAKING: u64 = 1 << 5;
+const GENERATION_SHIFT: u32 = 6;
 const GENERATION_MASK: u64 = (1 << width::GENERATION) - 1;
 
 /// No deadline is set.
@@ -62,15 +68,23 @@ pub(crate) struct Direction {
     word: AtomicU64,
     /// Nanoseconds on the runtime's clock, or [`NO_DEADLINE`], or [`PAST`].
     deadline: AtomicU64,
-    waiter: WakerSlot,
+    waiter: UnsafeCell<Option<Waker>>,
+    /// The last call emptied the kernel's queue: without an edge since, the next one would block. A
+    /// note of the lock's holder to the next; an edge outranks it.
+    drained: AtomicBool,
 }
+
+// SAFETY: `waiter` is only touched by the thread that set `TAKING`, or by the holder of the
+// direction's lock while neither `WAITING` nor `TAKING` is set; `Waker` is `Send + Sync`.
+unsafe impl Sync for Direction {}
 
 impl Direction {
     pub(crate) fn new() -> Self {
         Self {
             word: AtomicU64::new(0),
             deadline: AtomicU64::new(NO_DEADLINE),
-            waiter: WakerSlot::new(),
+            waiter: UnsafeCell::new(None),
+            drained: AtomicBool::new(false),
         }
     }
 
@@ -78,10 +92,12 @@ impl Direction {
     pub(crate) fn open(&self, generation: u64, drained: bool) {
         debug_assert!(generation <= GENERATION_MASK);
         self.deadline.store(NO_DEADLINE, Ordering::Relaxed);
-        let hint = if drained { DRAINED } else { 0 };
-        // Release: an event that carries this generation finds the fields above reset.
+        self.drained.store(drained, Ordering::Relaxed);
+        // AcqRel, and not a store: a publisher that took the last waiter of the former owner is done
+        // with the cell. Release: an event that carries this generation finds the fields above
+        // reset.
         self.word
-            .store(generation << GENERATION_SHIFT | hint, Ordering::Release);
+            .swap(generation << GENERATION_SHIFT, Ordering::AcqRel);
     }
 
     /// Looks before a system call: consumes a stale edge, and reports closing and an expired
@@ -93,36 +109,84 @@ impl Direction {
             self.consume();
             return Ok(Next::Try);
         }
-        Ok(if word & (DRAINED | UNHINTED) == DRAINED {
+        Ok(if self.is_drained_in(word) {
             Next::Wait
         } else {
             Next::Try
         })
     }
 
+    /// Returns whether a call would block for all that is known.
+    #[inline]
+    pub(crate) fn is_drained(&self) -> bool {
+        self.is_drained_in(self.word.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn is_drained_in(&self, word: u64) -> bool {
+        // Relaxed: the note was written by the last holder of the lock, or by this one.
+        word & (READY | UNHINTED) == 0 && self.drained.load(Ordering::Relaxed)
+    }
+
     /// Consumes an edge, or registers the task for the next one.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
-        if let Poll::Ready(result) = self.peek_ready() {
-            return Poll::Ready(result);
+        let mut waker = None;
+        loop {
+            let word = self.check()?;
+            if word & READY != 0 {
+                self.consume();
+                return Poll::Ready(Ok(()));
+            }
+            if word & TAKING != 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if word & WAITING != 0 {
+                // The waker of an earlier poll of the same operation.
+                self.forget_waiter();
+                continue;
+            }
+            // A clone that panics leaves everything as it was.
+            let ours = waker.take().unwrap_or_else(|| cx.waker().clone());
+            // SAFETY: neither WAITING nor TAKING is set, and none but the holder of the lock, who
+            // calls this, sets WAITING: nobody else touches the cell.
+            self.waiter.with_mut(|cell| unsafe { *cell = Some(ours) });
+            // AcqRel: publishes the cell to who takes it, and orders the look at the deadline.
+            let waits = self.word.compare_exchange(
+                word,
+                word | WAITING,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            if waits.is_ok() {
+                break;
+            }
+            // SAFETY: as above, since the exchange has failed.
+            waker = self.waiter.with_mut(|cell| unsafe { (*cell).take() });
         }
-        self.waiter.register(cx.waker());
-        // After registering: whoever changed the word before could not see the waiter.
-        let result = self.peek_ready();
-        if result.is_ready() {
-            self.forget_waiter();
+        match self.check() {
+            Ok(_) => Poll::Pending,
+            Err(stop) => {
+                self.forget_waiter();
+                Poll::Ready(Err(stop))
+            }
         }
-        result
     }
 
     /// Notes that the last system call emptied the kernel's queue.
+    #[inline]
     pub(crate) fn mark_drained(&self) {
-        // If an edge came since `prepare`, READY stands beside DRAINED and outranks it.
-        self.word.fetch_or(DRAINED, Ordering::AcqRel);
+        // If an edge came since `prepare`, READY is set and outranks this.
+        self.drained.store(true, Ordering::Relaxed);
     }
 
-    /// Drops the waiter of an operation that was cancelled.
+    /// Drops the waiter of an operation that is over.
+    #[inline]
     pub(crate) fn forget_waiter(&self) {
-        drop(self.waiter.take());
+        // Relaxed: WAITING is set by the caller's own thread, or one that handed the lock on.
+        if self.word.load(Ordering::Relaxed) & WAITING != 0 {
+            drop(self.publish(0, None));
+        }
     }
 
     /// Returns whether an unconsumed edge is known.
@@ -135,24 +199,7 @@ impl Direction {
     #[must_use]
     pub(crate) fn notify(&self, generation: u64, hinted: bool) -> Option<Waker> {
         let bits = if hinted { READY } else { READY | UNHINTED };
-        let mut word = self.word.load(Ordering::Acquire);
-        loop {
-            if word >> GENERATION_SHIFT != generation {
-                return None;
-            }
-            // AcqRel: an operation that consumes the edge sees what the poller saw. A full exchange
-            // even when the bits are set already, because the consumer must acquire from *this*
-            // edge.
-            match self.word.compare_exchange_weak(
-                word,
-                word | bits,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return self.waiter.take(),
-                Err(now) => word = now,
-            }
-        }
+        self.publish(bits, Some(generation))
     }
 
     /// Ends every wait of this generation with `stop`. The caller wakes the result once it holds no
@@ -164,8 +211,38 @@ impl Direction {
         } else {
             SHUTDOWN
         };
-        self.word.fetch_or(bit, Ordering::AcqRel);
-        self.waiter.take()
+        self.publish(bit, None)
+    }
+
+    /// Sets `bits`, and takes the waiter out; only for the owner of `generation`, if one is given.
+    #[inline]
+    fn publish(&self, bits: u64, generation: Option<u64>) -> Option<Waker> {
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            if generation.is_some_and(|generation| word >> GENERATION_SHIFT != generation) {
+                return None;
+            }
+            let waiting = word & WAITING;
+            let taking = if waiting == 0 { 0 } else { TAKING };
+            // AcqRel: an operation that consumes the edge sees what the poller saw, and a task that
+            // begins to wait sees the deadline that was stored before. A full exchange even when
+            // nothing changes, because the other must acquire from *this* one.
+            match self.word.compare_exchange_weak(
+                word,
+                (word & !WAITING) | bits | taking,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) if waiting == 0 => return None,
+                Ok(_) => break,
+                Err(now) => word = now,
+            }
+        }
+        // SAFETY: TAKING was set by our exchange, which acquired the cell from who set WAITING.
+        let waker = self.waiter.with_mut(|cell| unsafe { (*cell).take() });
+        // Release: hands the emptied cell to the next owner.
+        self.word.fetch_and(!TAKING, Ordering::Release);
+        waker
     }
 
     pub(crate) fn deadline(&self) -> u64 {
@@ -178,7 +255,7 @@ impl Direction {
     pub(crate) fn set_deadline(&self, deadline: u64) -> Option<Waker> {
         self.deadline.store(deadline, Ordering::Release);
         if deadline == PAST {
-            self.waiter.take()
+            self.publish(0, None)
         } else {
             None
         }
@@ -198,7 +275,7 @@ impl Direction {
                     Ordering::AcqRel,
                     Ordering::Acquire,
                 ) {
-                    Ok(_) => return Ok(self.waiter.take()),
+                    Ok(_) => return Ok(self.publish(0, None)),
                     Err(moved) => deadline = moved,
                 },
             }
@@ -223,20 +300,11 @@ impl Direction {
         }
     }
 
-    fn peek_ready(&self) -> Poll<Result<(), Stop>> {
-        match self.check() {
-            Err(stop) => Poll::Ready(Err(stop)),
-            Ok(word) if word & READY != 0 => {
-                self.consume();
-                Poll::Ready(Ok(()))
-            }
-            Ok(_) => Poll::Pending,
-        }
-    }
-
+    #[inline]
     fn consume(&self) {
+        self.drained.store(false, Ordering::Relaxed);
         // AcqRel: the system call that follows comes after this; what the poller saw is seen.
-        self.word.fetch_and(!(READY | DRAINED), Ordering::AcqRel);
+        self.word.fetch_and(!READY, Ordering::AcqRel);
     }
 }
 

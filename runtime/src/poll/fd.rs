@@ -13,9 +13,9 @@ use std::time::Instant;
 use gannet_sys::fd::Replaceable;
 
 use super::adopt::{AdoptError, AdoptOptions};
-use super::desc::Side;
+use super::desc::{Descriptor, Side};
 use super::fd_lock::{After, FdLock};
-use super::guard::{Guard, ReadGuard, Reference, WriteGuard, is_short};
+use super::guard::{Guard, ReadGuard, Reading, Reference, Sided, WriteGuard, Writing, is_short};
 use super::slots::{Key, Place};
 use crate::context;
 use crate::error::Stop;
@@ -27,12 +27,12 @@ pub(crate) struct Inner {
     /// `None` only while the last handle gives it away.
     pub(crate) fd: Option<Replaceable>,
     pub(crate) key: Key,
+    /// The runtime, and the slot in it.
     place: Place,
     /// The `errno` of a close that failed, or 0.
     close_errno: AtomicI32,
     /// Somebody else may refer to the same description.
     may_be_shared: AtomicBool,
-    pub(crate) shared: Arc<Shared>,
 }
 
 /// An owned descriptor whose readiness tasks can wait for.
@@ -108,10 +108,9 @@ impl AsyncFd {
                     lock: FdLock::new(),
                     fd: Some(Replaceable::new(fd)),
                     key,
-                    place: shared.poller.slots.place(key),
+                    place: Place::new(shared, key),
                     close_errno: AtomicI32::new(0),
                     may_be_shared,
-                    shared,
                 };
                 Ok(Self {
                     inner: Arc::new(inner),
@@ -137,7 +136,7 @@ impl AsyncFd {
         &self,
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> impl Future<Output = io::Result<R>> {
-        let mut guard = Guard::new(&self.inner, Side::Read);
+        let mut guard = Guard::<Reading>::new(&self.inner);
         poll_fn(move |cx| guard.poll_once_with(cx, &mut op, |_| false))
     }
 
@@ -154,7 +153,7 @@ impl AsyncFd {
         &self,
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> impl Future<Output = io::Result<R>> {
-        let mut guard = Guard::new(&self.inner, Side::Write);
+        let mut guard = Guard::<Writing>::new(&self.inner);
         poll_fn(move |cx| guard.poll_once_with(cx, &mut op, |_| false))
     }
 
@@ -176,7 +175,7 @@ impl AsyncFd {
         len: usize,
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> impl Future<Output = io::Result<usize>> {
-        let mut guard = Guard::new(&self.inner, Side::Read);
+        let mut guard = Guard::<Reading>::new(&self.inner);
         poll_fn(move |cx| guard.poll_once_with(cx, &mut op, |&n| is_short(n, len)))
     }
 
@@ -189,7 +188,7 @@ impl AsyncFd {
         &self,
         op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.try_with(Side::Read, op, |_| false)
+        self.try_with::<_, Reading>(op, |_| false)
     }
 
     /// Runs `op` once without waiting, for a stream socket; see [`read_stream_with`].
@@ -203,7 +202,7 @@ impl AsyncFd {
         len: usize,
         op: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        self.try_with(Side::Read, op, |&n| is_short(n, len))
+        self.try_with::<_, Reading>(op, |&n| is_short(n, len))
     }
 
     /// Runs `op` once without waiting.
@@ -215,7 +214,7 @@ impl AsyncFd {
         &self,
         op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.try_with(Side::Write, op, |_| false)
+        self.try_with::<_, Writing>(op, |_| false)
     }
 
     /// Waits until a read would not block: data, end of stream or an error is there.
@@ -231,7 +230,7 @@ impl AsyncFd {
     ///
     /// Reference: [`poll(2)`](https://man7.org/linux/man-pages/man2/poll.2.html).
     pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
-        self.ready(Side::Read)
+        self.ready::<Reading>()
     }
 
     /// Waits until a write would not block.
@@ -244,27 +243,29 @@ impl AsyncFd {
     ///
     /// Reference: [`poll(2)`](https://man7.org/linux/man-pages/man2/poll.2.html).
     pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
-        self.ready(Side::Write)
+        self.ready::<Writing>()
     }
 
-    fn ready(&self, side: Side) -> impl Future<Output = io::Result<()>> {
-        let mut guard = Guard::new(&self.inner, side);
+    fn ready<S: Sided>(&self) -> impl Future<Output = io::Result<()>> {
+        let mut guard = Guard::<S>::new(&self.inner);
         let mut asked = false;
         poll_fn(move |cx| guard.poll_edge(cx, &mut asked))
     }
 
     /// Begins a series of reads: the first takes the read lock, and the guard holds it until dropped.
+    #[inline]
     pub fn begin_read(&self) -> ReadGuard<'_> {
         ReadGuard {
-            guard: Guard::new(&self.inner, Side::Read),
+            guard: Guard::<Reading>::new(&self.inner),
         }
     }
 
     /// Begins a series of writes, so that those of other tasks do not come in between: the first takes
     /// the write lock, and the guard holds it until dropped.
+    #[inline]
     pub fn begin_write(&self) -> WriteGuard<'_> {
         WriteGuard {
-            guard: Guard::new(&self.inner, Side::Write),
+            guard: Guard::<Writing>::new(&self.inner),
         }
     }
 
@@ -354,9 +355,7 @@ impl AsyncFd {
         let closed = self.inner.lock.close();
         if closed.is_ok() {
             self.inner.descriptor().stop(Stop::Closed).wake();
-            if self.inner.lock.leave() == After::Destroy {
-                self.inner.destroy();
-            }
+            self.inner.act(self.inner.lock.leave());
         }
         Close {
             inner: self.inner.clone(),
@@ -376,7 +375,7 @@ impl AsyncFd {
     /// [`is_closed`](crate::error::is_closed) after `close`; `ResourceBusy` while other handles
     /// exist.
     pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
-        self.inner.shared.check_fork()?;
+        self.inner.shared().check_fork()?;
         if self.is_closed() {
             return Err(Stop::Closed.into());
         }
@@ -386,7 +385,7 @@ impl AsyncFd {
                 "other handles on the descriptor exist",
             )
         })?;
-        inner.shared.poller.deregister(inner.fd(), true);
+        inner.shared().poller.deregister(inner.fd(), true);
         let fd = inner.fd.take();
         Ok(fd
             .expect("present until the last handle gives it away")
@@ -394,28 +393,27 @@ impl AsyncFd {
     }
 
     fn set_side_deadline(&self, side: Side, deadline: Option<Instant>) -> io::Result<()> {
-        self.inner.shared.check_fork()?;
+        self.inner.shared().check_fork()?;
         if self.is_closed() {
             return Err(Stop::Closed.into());
         }
-        if self.inner.shared.is_forked() {
+        if self.inner.shared().is_forked() {
             // The alarm is the parent's.
             return Err(Stop::Forked.into());
         }
-        let poller = &self.inner.shared.poller;
+        let poller = &self.inner.shared().poller;
         poller
             .timers
             .set_deadline(&poller.slots, self.inner.key.index, side, deadline);
         Ok(())
     }
 
-    fn try_with<R>(
+    fn try_with<R, S: Sided>(
         &self,
-        side: Side,
         op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
         drains: impl Fn(&R) -> bool,
     ) -> io::Result<R> {
-        let mut guard = Guard::new(&self.inner, side);
+        let mut guard = Guard::<S>::new(&self.inner);
         if guard.try_lock()? {
             guard.try_with(op, drains)
         } else {
@@ -444,6 +442,7 @@ impl fmt::Debug for AsyncFd {
 }
 
 impl Inner {
+    #[inline]
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd
             .as_ref()
@@ -451,14 +450,30 @@ impl Inner {
             .as_fd()
     }
 
-    pub(crate) fn descriptor(&self) -> &super::desc::Descriptor {
+    #[inline]
+    pub(crate) fn descriptor(&self) -> &Descriptor {
         self.place.descriptor()
     }
 
+    /// The runtime that the descriptor is registered with.
+    #[inline]
+    pub(crate) fn shared(&self) -> &Shared {
+        self.place.shared()
+    }
+
+    /// Does what giving something back to the lock left to do.
+    #[inline]
+    pub(crate) fn act(&self, after: After) {
+        if after == After::Destroy {
+            self.destroy();
+        }
+    }
+
     /// Closes the description; called by whoever is last out of a closed descriptor.
-    pub(crate) fn destroy(&self) {
-        if !self.shared.is_forked() {
-            self.shared
+    #[cold]
+    fn destroy(&self) {
+        if !self.shared().is_forked() {
+            self.shared()
                 .poller
                 .deregister(self.fd(), self.may_be_shared.load(Ordering::Relaxed));
         }
@@ -466,7 +481,7 @@ impl Inner {
             .fd
             .as_ref()
             .expect("present until the last handle gives it away");
-        if let Err(err) = self.shared.poller.replace_by_stub(fd) {
+        if let Err(err) = self.shared().poller.replace_by_stub(fd) {
             // The number is beyond a limit that was lowered since: it is closed with the last
             // handle. Until then a socket at least tells its peer.
             let _ = gannet_sys::socket::shutdown(fd.as_fd(), std::net::Shutdown::Both);
@@ -479,17 +494,17 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if self.shared.is_forked() {
+        if self.shared().is_forked() {
             return; // The slots and the epoll set belong to the parent; the descriptor's copy is ours to close.
         }
         if let Some(fd) = &self.fd {
             if !self.lock.is_closed() {
-                self.shared
+                self.shared()
                     .poller
                     .deregister(fd.as_fd(), self.may_be_shared.load(Ordering::Relaxed));
             }
         }
-        self.shared.poller.slots.release(self.key);
+        self.shared().poller.slots.release(self.key);
     }
 }
 

@@ -17,8 +17,7 @@
 //! lock, or closes.
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
+use std::num::NonZeroU32;
 use std::task::{Context, Poll, Waker};
 
 use super::desc::Side;
@@ -48,21 +47,35 @@ impl Side {
     }
 }
 
+/// A place in a queue. They are given out in turn, and come round after four thousand million.
+pub(crate) type Ticket = NonZeroU32;
+
 /// Tasks that wait for one direction's lock, first come first served.
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<(u64, Waker)>,
+    waiting: VecDeque<(Ticket, Waker)>,
     /// The ticket that owns the lock already and has not noticed yet.
-    handed_to: Option<u64>,
+    handed_to: Option<Ticket>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiters {
     read: Queue,
     write: Queue,
-    next_ticket: u64,
+    next_ticket: Ticket,
     /// Tasks that wait until the descriptor is gone.
     closers: Vec<Waker>,
+}
+
+impl Default for Waiters {
+    fn default() -> Self {
+        Self {
+            read: Queue::default(),
+            write: Queue::default(),
+            next_ticket: Ticket::MIN,
+            closers: Vec::new(),
+        }
+    }
 }
 
 impl Waiters {
@@ -80,6 +93,14 @@ pub(crate) struct FdLock {
     word: AtomicU64,
     /// Boxed: most descriptors never see a second task in the same direction.
     waiters: Mutex<Option<Box<Waiters>>>,
+}
+
+#[inline]
+fn check_refs(word: u64) {
+    assert!(
+        word / REF < REFS_MAX,
+        "too many concurrent operations on a single descriptor"
+    );
 }
 
 /// What the caller has to do after it gave something back.
@@ -107,10 +128,7 @@ impl FdLock {
     #[inline]
     pub(crate) fn enter(&self) -> Result<(), Stop> {
         self.update(|word| {
-            assert!(
-                word / REF < REFS_MAX,
-                "too many concurrent operations on a single descriptor"
-            );
+            check_refs(word);
             if word & CLOSED == 0 {
                 Ok(word + REF)
             } else {
@@ -136,13 +154,19 @@ impl FdLock {
     /// Takes the lock of one direction if it is free and nobody queues for it.
     #[inline]
     pub(crate) fn try_acquire(&self, side: Side) -> Result<bool, Stop> {
+        self.try_add(side, 0)
+    }
+
+    #[inline]
+    fn try_add(&self, side: Side, reference: u64) -> Result<bool, Stop> {
         let taken = self.update(|word| {
             if word & CLOSED != 0 {
                 Err(Some(Stop::Closed))
             } else if word & (side.locked() | side.queued()) != 0 {
                 Err(None)
             } else {
-                Ok(word | side.locked())
+                check_refs(word);
+                Ok((word | side.locked()) + reference)
             }
         });
         match taken {
@@ -152,12 +176,35 @@ impl FdLock {
         }
     }
 
-    /// Waits for the lock of one direction. Fair: tasks get it in the order in which they asked.
-    pub(crate) fn acquire(&self, side: Side) -> Acquire<'_> {
-        Acquire {
-            lock: self,
-            side,
-            ticket: None,
+    /// Takes the lock of one direction, and a reference for the system call that follows at once, if
+    /// it is free and nobody queues for it.
+    #[inline]
+    pub(crate) fn try_acquire_and_enter(&self, side: Side) -> Result<bool, Stop> {
+        self.try_add(side, REF)
+    }
+
+    /// Gives a reference and the lock of one direction back, in one step where nobody queues.
+    #[inline]
+    pub(crate) fn leave_and_release(&self, side: Side) -> After {
+        let mut last = false;
+        let freed = self.update(|word| {
+            debug_assert!(word & side.locked() != 0, "inconsistent descriptor lock");
+            debug_assert!(word >= REF, "inconsistent descriptor lock");
+            last = word & CLOSED != 0 && word / REF == 1;
+            if word & side.queued() != 0 {
+                Err(())
+            } else {
+                Ok((word & !side.locked()) - REF)
+            }
+        });
+        if freed.is_err() {
+            let after = self.leave();
+            self.hand_over(side);
+            after
+        } else if last {
+            After::Destroy
+        } else {
+            After::Nothing
         }
     }
 
@@ -258,9 +305,104 @@ impl FdLock {
         Poll::Pending
     }
 
+    /// Waits for the lock of one direction. Fair: tasks get it in the order in which they asked.
+    ///
+    /// `ticket` is the caller's place in the queue, if it has one; who gives up while it does calls
+    /// [`abandon`](Self::abandon).
+    pub(crate) fn poll_acquire(
+        &self,
+        side: Side,
+        ticket: &mut Option<Ticket>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Stop>> {
+        match *ticket {
+            Some(place) => self.look(side, ticket, place, cx.waker().clone()),
+            None => match self.try_acquire(side)? {
+                true => Poll::Ready(Ok(())),
+                false => self.enqueue(side, ticket, cx.waker().clone()),
+            },
+        }
+    }
+
+    /// Queues, unless the lock became free in the meantime.
+    fn enqueue(
+        &self,
+        side: Side,
+        ticket: &mut Option<Ticket>,
+        waker: Waker,
+    ) -> Poll<Result<(), Stop>> {
+        let mut waiters = self.waiters.lock();
+        loop {
+            if self.try_acquire(side)? {
+                return Poll::Ready(Ok(()));
+            }
+            let queued = self.update(|word| {
+                let held = word & (side.locked() | side.queued()) != 0;
+                if word & CLOSED == 0 && held {
+                    Ok(word | side.queued())
+                } else {
+                    Err(())
+                }
+            });
+            if queued.is_ok() {
+                break;
+            }
+        }
+        let waiters = waiters.get_or_insert_default();
+        let place = waiters.next_ticket;
+        waiters.next_ticket = place.checked_add(1).unwrap_or(Ticket::MIN);
+        waiters.side(side).waiting.push_back((place, waker));
+        *ticket = Some(place);
+        Poll::Pending
+    }
+
+    /// Looks what became of a place in the queue.
+    fn look(
+        &self,
+        side: Side,
+        ticket: &mut Option<Ticket>,
+        place: Ticket,
+        waker: Waker,
+    ) -> Poll<Result<(), Stop>> {
+        let mut waiters = self.waiters.lock();
+        let queue = waiters.get_or_insert_default().side(side);
+        if queue.handed_to == Some(place) {
+            queue.handed_to = None;
+            *ticket = None;
+            return Poll::Ready(Ok(()));
+        }
+        let Some((_, known)) = queue.waiting.iter_mut().find(|(t, _)| *t == place) else {
+            *ticket = None;
+            return Poll::Ready(Err(Stop::Closed));
+        };
+        let old = std::mem::replace(known, waker);
+        drop(waiters);
+        drop(old); // Dropping a waker runs foreign code, so not under the lock.
+        Poll::Pending
+    }
+
+    /// Leaves the queue, or passes on the lock that was handed over already.
+    pub(crate) fn abandon(&self, side: Side, ticket: Ticket) {
+        let mut waiters = self.waiters.lock();
+        let queue = waiters.get_or_insert_default().side(side);
+        if queue.handed_to == Some(ticket) {
+            queue.handed_to = None;
+            drop(waiters);
+            self.release(side);
+            return;
+        }
+        let place = queue.waiting.iter().position(|(t, _)| *t == ticket);
+        let left = place.and_then(|place| queue.waiting.remove(place));
+        if left.is_some() && queue.waiting.is_empty() {
+            self.word.fetch_and(!side.queued(), Ordering::AcqRel);
+        }
+        drop(waiters);
+        drop(left);
+    }
+
     /// Applies `change` to the word until it sticks or refuses.
     #[inline]
-    fn update<E>(&self, change: impl Fn(u64) -> Result<u64, E>) -> Result<(), E> {
+    fn update<E>(&self, mut change: impl FnMut(u64) -> Result<u64, E>) -> Result<(), E> {
         let mut word = self.word.load(Ordering::Acquire);
         loop {
             // AcqRel: what the holder before did comes before what the holder after does.
@@ -274,102 +416,6 @@ impl FdLock {
                 Err(now) => word = now,
             }
         }
-    }
-}
-
-/// The future of [`FdLock::acquire`]. Dropped after it queued, it leaves the queue or passes the
-/// lock on.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Acquire<'a> {
-    lock: &'a FdLock,
-    side: Side,
-    ticket: Option<u64>,
-}
-
-impl Acquire<'_> {
-    /// Queues, unless the lock became free in the meantime.
-    fn enqueue(&mut self, waker: Waker) -> Poll<Result<(), Stop>> {
-        let (lock, side) = (self.lock, self.side);
-        let mut waiters = lock.waiters.lock();
-        loop {
-            if lock.try_acquire(side)? {
-                return Poll::Ready(Ok(()));
-            }
-            let queued = lock.update(|word| {
-                let held = word & (side.locked() | side.queued()) != 0;
-                if word & CLOSED == 0 && held {
-                    Ok(word | side.queued())
-                } else {
-                    Err(())
-                }
-            });
-            if queued.is_ok() {
-                break;
-            }
-        }
-        let waiters = waiters.get_or_insert_default();
-        waiters.next_ticket += 1;
-        let ticket = waiters.next_ticket;
-        waiters.side(side).waiting.push_back((ticket, waker));
-        self.ticket = Some(ticket);
-        Poll::Pending
-    }
-
-    /// Looks what became of our place in the queue.
-    fn look(&mut self, ticket: u64, waker: Waker) -> Poll<Result<(), Stop>> {
-        let mut waiters = self.lock.waiters.lock();
-        let queue = waiters.get_or_insert_default().side(self.side);
-        if queue.handed_to == Some(ticket) {
-            queue.handed_to = None;
-            self.ticket = None;
-            return Poll::Ready(Ok(()));
-        }
-        let Some((_, place)) = queue.waiting.iter_mut().find(|(t, _)| *t == ticket) else {
-            self.ticket = None;
-            return Poll::Ready(Err(Stop::Closed));
-        };
-        let old = std::mem::replace(place, waker);
-        drop(waiters);
-        drop(old); // Dropping a waker runs foreign code, so not under the lock.
-        Poll::Pending
-    }
-}
-
-impl Future for Acquire<'_> {
-    type Output = Result<(), Stop>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.ticket {
-            Some(ticket) => self.look(ticket, cx.waker().clone()),
-            None => match self.lock.try_acquire(self.side)? {
-                true => Poll::Ready(Ok(())),
-                false => self.enqueue(cx.waker().clone()),
-            },
-        }
-    }
-}
-
-impl Drop for Acquire<'_> {
-    fn drop(&mut self) {
-        let Some(ticket) = self.ticket else { return };
-        let mut waiters = self.lock.waiters.lock();
-        let queue = waiters.get_or_insert_default().side(self.side);
-        if queue.handed_to == Some(ticket) {
-            queue.handed_to = None;
-            drop(waiters);
-            self.lock.release(self.side);
-            return;
-        }
-        let place = queue.waiting.iter().position(|(t, _)| *t == ticket);
-        let left = place.and_then(|place| queue.waiting.remove(place));
-        if left.is_some() && queue.waiting.is_empty() {
-            self.lock
-                .word
-                .fetch_and(!self.side.queued(), Ordering::AcqRel);
-        }
-        drop(waiters);
-        drop(left);
     }
 }
 

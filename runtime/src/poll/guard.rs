@@ -3,17 +3,17 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use gannet_sys::fd::PollDirection;
 
 use super::desc::Side;
-use super::direction::Next;
+use super::direction::{Direction, Next};
 use super::fd::Inner;
-use super::fd_lock::{Acquire, After};
+use super::fd_lock::Ticket;
 use crate::budget;
 use crate::error::Stop;
 
@@ -29,81 +29,149 @@ impl<'a> Reference<'a> {
 
 impl Drop for Reference<'_> {
     fn drop(&mut self) {
-        if self.0.lock.leave() == After::Destroy {
-            self.0.destroy();
-        }
+        self.0.act(self.0.lock.leave());
     }
 }
 
 /// How far an operation has got with its direction's lock.
-enum Hold<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
     /// It has not asked.
     Outside,
     /// It waits in the queue.
-    Queued(Acquire<'a>),
+    Queued(Ticket),
     /// It has the lock.
     Held,
-    /// It has the lock, and its task may be registered as the direction's waiter.
-    Waiting,
+    /// It has the lock, and a reference for the system call it is about to make. Between two polls
+    /// no operation is here, so that one that waits holds up no close.
+    Entered,
+}
+
+/// A side as a type, so that the common path knows it when it is compiled.
+pub(crate) trait Sided {
+    const SIDE: Side;
+}
+
+/// The side that reads.
+#[derive(Debug)]
+pub(crate) enum Reading {}
+
+impl Sided for Reading {
+    const SIDE: Side = Side::Read;
+}
+
+/// The side that writes.
+#[derive(Debug)]
+pub(crate) enum Writing {}
+
+impl Sided for Writing {
+    const SIDE: Side = Side::Write;
 }
 
 /// One direction of a descriptor, for the length of an operation: takes the lock when first polled,
 /// and gives it back when dropped.
-pub(crate) struct Guard<'a> {
+pub(crate) struct Guard<'a, S: Sided> {
     inner: &'a Inner,
-    side: Side,
-    hold: Hold<'a>,
+    hold: Hold,
+    side: PhantomData<S>,
 }
 
-impl<'a> Guard<'a> {
-    pub(crate) fn new(inner: &'a Inner, side: Side) -> Self {
-        let hold = Hold::Outside;
-        Self { inner, side, hold }
-    }
-
-    /// Waits for the lock, unless it is held.
-    pub(crate) fn poll_lock(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
-        loop {
-            match &mut self.hold {
-                Hold::Held | Hold::Waiting => return Poll::Ready(Ok(())),
-                Hold::Queued(acquire) => {
-                    ready!(Pin::new(acquire).poll(cx))?;
-                    self.hold = Hold::Held;
-                }
-                Hold::Outside => {
-                    self.inner.shared.check_fork()?;
-                    if !self.try_lock()? {
-                        self.hold = Hold::Queued(self.inner.lock.acquire(self.side));
-                    }
-                }
-            }
+impl<'a, S: Sided> Guard<'a, S> {
+    #[inline]
+    pub(crate) fn new(inner: &'a Inner) -> Self {
+        Self {
+            inner,
+            hold: Hold::Outside,
+            side: PhantomData,
         }
     }
 
-    /// Takes the lock if it is free. It is not held, and nothing waits for it.
+    #[inline]
+    fn direction(&self) -> &'a Direction {
+        self.inner.descriptor().side(S::SIDE)
+    }
+
+    /// Waits for the lock, unless it is held.
+    #[inline]
+    pub(crate) fn poll_lock(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+        match self.hold {
+            Hold::Held | Hold::Entered => return Poll::Ready(Ok(())),
+            Hold::Outside => {
+                if self.try_lock()? {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            Hold::Queued(_) => {}
+        }
+        self.poll_queue(cx)
+    }
+
+    #[cold]
+    fn poll_queue(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+        let mut ticket = match self.hold {
+            Hold::Queued(ticket) => Some(ticket),
+            _ => None,
+        };
+        let polled = self.inner.lock.poll_acquire(S::SIDE, &mut ticket, cx);
+        self.hold = match (&polled, ticket) {
+            (Poll::Ready(Ok(())), _) => Hold::Held,
+            (_, Some(ticket)) => Hold::Queued(ticket),
+            (_, None) => Hold::Outside,
+        };
+        polled
+    }
+
+    /// Takes the lock if it is free, and with it a reference unless it is known that a call would
+    /// block. The lock is not held, and nothing waits for it.
+    #[inline]
     pub(crate) fn try_lock(&mut self) -> Result<bool, Stop> {
-        let taken = self.inner.lock.try_acquire(self.side)?;
+        self.inner.shared().check_fork()?;
+        let (lock, side) = (&self.inner.lock, S::SIDE);
+        let (taken, hold) = if self.direction().is_drained() {
+            (lock.try_acquire(side)?, Hold::Held)
+        } else {
+            (lock.try_acquire_and_enter(side)?, Hold::Entered)
+        };
         if taken {
-            self.hold = Hold::Held;
+            self.hold = hold;
         }
         Ok(taken)
     }
 
+    /// Takes a reference for a system call, unless there is one. The lock is held.
+    #[inline]
+    fn enter(&mut self) -> Result<(), Stop> {
+        if self.hold == Hold::Held {
+            self.inner.lock.enter()?;
+            self.hold = Hold::Entered;
+        }
+        Ok(())
+    }
+
+    /// Gives the reference back; the lock stays.
+    #[inline]
+    fn leave(&mut self) {
+        if self.hold == Hold::Entered {
+            self.hold = Hold::Held;
+            let after = self.inner.lock.leave();
+            self.inner.act(after);
+        }
+    }
+
     /// Tries `op` once, also if it is thought that it would block: a hint is no answer.
     pub(crate) fn try_with<R>(
-        &self,
+        &mut self,
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
         drains: impl Fn(&R) -> bool,
     ) -> io::Result<R> {
-        let _reference = Reference::take(self.inner)?;
-        let direction = self.inner.descriptor().side(self.side);
-        direction.prepare()?;
+        self.direction().prepare()?;
+        self.enter()?;
         loop {
             match op(self.inner.fd()) {
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 result => {
                     if result.as_ref().is_ok_and(&drains) {
-                        direction.mark_drained();
+                        self.direction().mark_drained();
                     }
                     return result;
                 }
@@ -117,78 +185,107 @@ impl<'a> Guard<'a> {
     /// An edge is consumed before each try and awaited only after "would block": an edge that comes
     /// in between is seen, at the price of one more try. `drains` tells from an answer that the
     /// kernel's queue is empty now.
-    pub(crate) fn poll_with<R>(
+    ///
+    /// With its answer comes a reference, perhaps, which the caller gives back.
+    #[inline]
+    fn poll_tries<R>(
         &mut self,
         cx: &mut Context<'_>,
-        op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+        op: &mut impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
         drains: impl Fn(&R) -> bool,
     ) -> Poll<io::Result<R>> {
         ready!(self.poll_lock(cx))?;
         let unit = ready!(budget::poll_proceed(cx));
-        let result = ready!(self.poll_tries(cx, op, drains));
+        let result = loop {
+            match self.direction().prepare() {
+                Err(stop) => break Err(stop.into()),
+                Ok(Next::Wait) => {}
+                Ok(Next::Try) => {
+                    if let Err(stop) = self.enter() {
+                        break Err(stop.into());
+                    }
+                    match op(self.inner.fd()) {
+                        Err(err) if err.kind() == io::ErrorKind::Interrupted => continue,
+                        Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
+                        result => {
+                            if result.as_ref().is_ok_and(&drains) {
+                                self.direction().mark_drained();
+                            }
+                            break result;
+                        }
+                    }
+                }
+            }
+            if let Err(err) = ready!(self.poll_wait(cx)) {
+                break Err(err);
+            }
+        };
         // Whatever the answer: who asks again and again must let others run.
         unit.spend();
         Poll::Ready(result)
     }
 
-    fn poll_tries<R>(
+    /// One operation of a series: the lock stays.
+    pub(crate) fn poll_with<R>(
         &mut self,
         cx: &mut Context<'_>,
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
         drains: impl Fn(&R) -> bool,
     ) -> Poll<io::Result<R>> {
-        let _reference = Reference::take(self.inner)?;
-        let direction = self.inner.descriptor().side(self.side);
-        loop {
-            if direction.prepare()? == Next::Try {
-                match op(self.inner.fd()) {
-                    Err(err) if err.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
-                    result => {
-                        if result.as_ref().is_ok_and(&drains) {
-                            direction.mark_drained();
-                        }
-                        return Poll::Ready(result);
-                    }
-                }
-            }
-            ready!(self.poll_wait(cx))?;
-        }
+        let result = ready!(self.poll_tries(cx, &mut op, drains));
+        self.leave();
+        Poll::Ready(result)
     }
 
-    /// As [`poll_with`](Self::poll_with), and gives the lock back with the answer: who keeps the
+    /// An operation by itself: the lock is given back with the answer, so that who keeps the
     /// completed future keeps nobody out.
+    #[inline]
     pub(crate) fn poll_once_with<R>(
         &mut self,
         cx: &mut Context<'_>,
-        op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+        mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
         drains: impl Fn(&R) -> bool,
     ) -> Poll<io::Result<R>> {
-        let result = ready!(self.poll_with(cx, op, drains));
+        let result = ready!(self.poll_tries(cx, &mut op, drains));
         self.unlock();
         Poll::Ready(result)
     }
 
+    /// Several operations, until one breaks off. The lock is given back then, and stays after an
+    /// error.
+    #[inline]
+    pub(crate) fn poll_until<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        op: &mut impl FnMut(BorrowedFd<'_>) -> io::Result<ControlFlow<R>>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            match ready!(self.poll_tries(cx, op, |_| false)) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(answer)) => {
+                    self.unlock();
+                    return Poll::Ready(Ok(answer));
+                }
+                Err(err) => {
+                    self.leave();
+                    return Poll::Ready(Err(err));
+                }
+            }
+        }
+    }
+
     /// Waits for an edge, the deadline or close.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.inner.shared.is_forked() {
-            // The poller is the parent's: it would never wake us, and is not ours to change.
-            return Poll::Ready(Err(Stop::Forked.into()));
+        // In a forked child the poller is the parent's: it would never wake us, and is not ours to
+        // change.
+        self.inner.shared().check_fork()?;
+        if S::SIDE == Side::Write && !self.inner.descriptor().is_write_armed() {
+            self.enter()?;
+            let (fd, key) = (self.inner.fd(), self.inner.key);
+            self.inner.shared().poller.arm_write(fd, key)?;
         }
-        self.inner.shared.check_fork()?;
-        if self.side == Side::Write {
-            self.inner
-                .shared
-                .poller
-                .arm_write(self.inner.fd(), self.inner.key)?;
-        }
-        let result = self.inner.descriptor().side(self.side).poll_ready(cx);
-        self.hold = if result.is_pending() {
-            Hold::Waiting
-        } else {
-            Hold::Held
-        };
-        result.map_err(io::Error::from)
+        self.leave();
+        self.direction().poll_ready(cx).map_err(io::Error::from)
     }
 
     /// Waits until a call of this direction would not block.
@@ -209,38 +306,43 @@ impl<'a> Guard<'a> {
     }
 
     fn poll_known_edge(&mut self, cx: &mut Context<'_>, asked: &mut bool) -> Poll<io::Result<()>> {
-        let _reference = Reference::take(self.inner)?;
-        let direction = self.inner.descriptor().side(self.side);
+        let direction = self.direction();
         direction.check()?;
         if direction.is_ready() {
             return Poll::Ready(Ok(()));
         }
         if !std::mem::replace(asked, true) && direction.prepare()? == Next::Try {
-            let of_interest = match self.side {
+            let of_interest = match S::SIDE {
                 Side::Read => PollDirection::Read,
                 Side::Write => PollDirection::Write,
             };
+            self.enter()?;
             if poll_now(self.inner.fd(), of_interest)? {
                 return Poll::Ready(Ok(()));
             }
         }
         self.poll_wait(cx)
     }
-}
 
-impl Guard<'_> {
     /// Gives the lock, or the place in the queue, back.
+    #[inline]
     fn unlock(&mut self) {
-        match std::mem::replace(&mut self.hold, Hold::Outside) {
-            Hold::Outside | Hold::Queued(_) => return,
-            Hold::Held => {}
-            Hold::Waiting => self.inner.descriptor().side(self.side).forget_waiter(),
+        let hold = std::mem::replace(&mut self.hold, Hold::Outside);
+        if matches!(hold, Hold::Held | Hold::Entered) {
+            self.direction().forget_waiter();
         }
-        self.inner.lock.release(self.side);
+        let lock = &self.inner.lock;
+        match hold {
+            Hold::Outside => {}
+            Hold::Queued(ticket) => lock.abandon(S::SIDE, ticket),
+            Hold::Held => lock.release(S::SIDE),
+            Hold::Entered => self.inner.act(lock.leave_and_release(S::SIDE)),
+        }
     }
 }
 
-impl Drop for Guard<'_> {
+impl<S: Sided> Drop for Guard<'_, S> {
+    #[inline]
     fn drop(&mut self) {
         self.unlock();
     }
@@ -292,7 +394,7 @@ pub(crate) fn is_short(n: usize, len: usize) -> bool {
 ///
 /// [`AsyncFd`]: crate::AsyncFd
 pub struct ReadGuard<'a> {
-    pub(crate) guard: Guard<'a>,
+    pub(crate) guard: Guard<'a, Reading>,
 }
 
 impl ReadGuard<'_> {
@@ -324,6 +426,39 @@ impl ReadGuard<'_> {
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> impl Future<Output = io::Result<usize>> {
         poll_fn(move |cx| self.guard.poll_with(cx, &mut op, |&n| is_short(n, len)))
+    }
+}
+
+impl ReadGuard<'_> {
+    /// Polls for one read by itself, for futures made by hand: as [`AsyncFd::read_with`], with the
+    /// operation given anew at each poll. The lock is given back with the answer.
+    ///
+    /// # Errors
+    /// As `AsyncFd::read_with`.
+    ///
+    /// [`AsyncFd::read_with`]: crate::AsyncFd::read_with
+    #[inline]
+    pub fn poll_read_with<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.guard.poll_once_with(cx, op, |_| false)
+    }
+
+    /// As [`poll_read_with`](Self::poll_read_with), for
+    /// [`AsyncFd::read_stream_with`](crate::AsyncFd::read_stream_with).
+    ///
+    /// # Errors
+    /// As `AsyncFd::read_with`.
+    #[inline]
+    pub fn poll_read_stream_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        len: usize,
+        op: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        self.guard.poll_once_with(cx, op, |&n| is_short(n, len))
     }
 }
 
@@ -364,7 +499,7 @@ impl fmt::Debug for ReadGuard<'_> {
 ///
 /// [`AsyncFd`]: crate::AsyncFd
 pub struct WriteGuard<'a> {
-    pub(crate) guard: Guard<'a>,
+    pub(crate) guard: Guard<'a, Writing>,
 }
 
 impl WriteGuard<'_> {
@@ -381,30 +516,40 @@ impl WriteGuard<'_> {
     ) -> impl Future<Output = io::Result<R>> {
         poll_fn(move |cx| self.guard.poll_with(cx, &mut op, |_| false))
     }
+}
 
-    /// Runs `op` as [`write_with`](Self::write_with) does, again and again until it breaks off.
-    ///
-    /// For a write in pieces: `op` sends a piece, notes how far it got, and says whether there is
-    /// more.
-    ///
-    /// # Cancel safety
-    /// Dropping the future ends the series after some piece; `op` knows which.
+impl WriteGuard<'_> {
+    /// Polls for one write by itself, for futures made by hand: as [`AsyncFd::write_with`], with the
+    /// operation given anew at each poll. The lock is given back with the answer.
     ///
     /// # Errors
     /// As `AsyncFd::write_with`.
-    pub fn write_until<R>(
+    ///
+    /// [`AsyncFd::write_with`]: crate::AsyncFd::write_with
+    #[inline]
+    pub fn poll_write_with<R>(
         &mut self,
+        cx: &mut Context<'_>,
+        op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.guard.poll_once_with(cx, op, |_| false)
+    }
+
+    /// Polls for a write in pieces: runs `op` again and again until it breaks off. Other tasks' writes
+    /// do not come in between.
+    ///
+    /// `op` sends a piece, notes how far it got, and says whether there is more. The lock is given
+    /// back with what it breaks off with; an error leaves it, for another attempt.
+    ///
+    /// # Errors
+    /// As `AsyncFd::write_with`.
+    #[inline]
+    pub fn poll_write_until<R>(
+        &mut self,
+        cx: &mut Context<'_>,
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<ControlFlow<R>>,
-    ) -> impl Future<Output = io::Result<R>> {
-        poll_fn(move |cx| {
-            loop {
-                if let ControlFlow::Break(answer) =
-                    ready!(self.guard.poll_with(cx, &mut op, |_| false))?
-                {
-                    return Poll::Ready(Ok(answer));
-                }
-            }
-        })
+    ) -> Poll<io::Result<R>> {
+        self.guard.poll_until(cx, &mut op)
     }
 }
 

@@ -5,10 +5,13 @@
 //! never freed; the generation in the event tells whose it is. Storage grows in chunks, four for
 //! each doubling, so that a lookup takes some shifts and two loads, at most a quarter is unused, and
 //! a small program pays for 16 descriptors.
+#![allow(unsafe_code)] // The way to a slot, which needs no search because slots stay where they are.
 
 use super::desc::Descriptor;
 use crate::error::Stop;
+use crate::sched::shared::Shared;
 use crate::sync::{Mutex, width};
+use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 /// The size at which counting starts, as a power of two; the first chunk is a quarter of it.
@@ -50,7 +53,7 @@ struct Free {
 /// All poll descriptors of one poller.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    chunks: [OnceLock<Arc<[Descriptor]>>; CHUNKS],
+    chunks: [OnceLock<Box<[Descriptor]>>; CHUNKS],
     free: Mutex<Free>,
 }
 
@@ -97,18 +100,6 @@ impl Slots {
             .expect("a key is handed out after its chunk is made")[offset]
     }
 
-    /// Returns a way to the slot that its owner keeps, and that takes no search.
-    pub(crate) fn place(&self, key: Key) -> Place {
-        let (chunk, offset) = locate(key.index);
-        let chunk = self.chunks[chunk]
-            .get()
-            .expect("a key is handed out after its chunk is made");
-        Place {
-            chunk: chunk.clone(),
-            offset: offset as u32,
-        }
-    }
-
     /// Ends every wait, now and later. Slots opened before or not at all: none slips through,
     /// because `open` and this take turns under the lock.
     pub(crate) fn shut(&self) {
@@ -129,17 +120,35 @@ impl Slots {
     }
 }
 
-/// Where a slot lies.
+/// A way to a slot that its owner keeps, and that takes no search.
 #[derive(Debug)]
 pub(crate) struct Place {
-    chunk: Arc<[Descriptor]>,
-    offset: u32,
+    slot: NonNull<Descriptor>,
+    shared: Arc<Shared>,
 }
 
+// SAFETY: `slot` is a shared reference in all but its lifetime, and `Descriptor` is `Sync`.
+unsafe impl Send for Place {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Place {}
+
 impl Place {
+    /// Finds the slot of a key that the runtime's poller handed out.
+    pub(crate) fn new(shared: Arc<Shared>, key: Key) -> Self {
+        let slot = NonNull::from(shared.poller.slots.slot(key.index));
+        Self { slot, shared }
+    }
+
     #[inline]
     pub(crate) fn descriptor(&self) -> &Descriptor {
-        &self.chunk[self.offset as usize]
+        // SAFETY: the slot lies in a chunk of `shared.poller.slots`, which frees a chunk only when it
+        // is dropped itself, with `shared`; and that lives as long as `self`. It is only shared.
+        unsafe { self.slot.as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 }
 

@@ -105,6 +105,7 @@ impl Shared {
 
     /// Returns whether this is a forked child of the process that built the runtime: its workers
     /// are not here, and the kernel's list of descriptors is the parent's.
+    #[inline]
     pub(crate) fn is_forked(&self) -> bool {
         gannet_sys::fork::generation() != self.process
     }

@@ -73,13 +73,17 @@ fn wake(waker: Option<Waker>) {
 /// L4: consuming an edge, before the call or in the wait, never removes a newer one, and the call
 /// that follows sees what came with it; nor does the note that the queue was empty.
 ///
-/// Mutant: direction_notify_is_relaxed: `notify` does not release what the poller saw.
-/// Mutant: direction_notify_trusts_ready: `notify` leaves a word alone that says READY already.
+/// Mutant: direction_publish_is_relaxed: publishing does not release what the poller saw.
+/// Mutant: direction_publish_trusts_ready: it leaves a word alone that says READY already.
 /// Mutant: direction_consume_is_relaxed: consuming an edge does not acquire it.
-/// Mutant: direction_drained_in_two_steps: `mark_drained` wipes an edge that came in between.
-/// Mutant: direction_drained_outranks_ready: the wait overlooks an edge that stands beside DRAINED.
-/// Mutant: direction_registers_without_looking: `poll_ready` does not look after it registered.
-/// Mutant: direction_notify_wakes_first: `notify` takes the waiter before it sets the edge.
+/// Mutant: direction_drained_outranks_ready: the wait overlooks an edge that stands beside the note
+/// that the queue is empty.
+/// Mutant: direction_drained_outlives_the_edge: consuming an edge leaves that note.
+/// Mutant: direction_waits_in_two_steps: setting WAITING wipes an edge that came in between.
+/// Mutant: direction_waits_unpublished: WAITING is set without releasing the cell.
+/// Mutant: direction_takes_unmarked: a publisher takes the waker without saying so.
+/// Mutant: direction_taken_is_relaxed: the emptied cell is handed on without releasing it.
+/// Mutant: direction_taking_is_ignored: a task writes the cell while a publisher takes the waker.
 #[test]
 fn edge_racing_a_read_is_not_lost() {
     model("direction_edge", Some(3), || {
@@ -97,8 +101,7 @@ fn edge_racing_a_read_is_not_lost() {
 /// keeps neither close nor generation from being seen.
 ///
 /// Mutant: direction_consume_in_two_steps: consuming an edge wipes a close that came in between.
-/// Mutant: direction_stop_wakes_first: `stop` looks for a waiter before it publishes.
-/// Mutant: direction_stop_wakes_nobody: `stop` publishes only.
+/// Mutant: direction_stop_wakes_nobody: `stop` leaves the waiter asleep.
 #[test]
 fn close_racing_edge_and_wait_ends_the_wait() {
     model("direction_close", Some(3), || {
@@ -115,9 +118,9 @@ fn close_racing_edge_and_wait_ends_the_wait() {
 /// same time.
 ///
 /// Mutant: direction_expire_wakes_first: `expire` looks for a waiter before it publishes.
-/// Mutant: direction_past_wakes_first: `set_deadline` looks for a waiter before it publishes.
+/// Mutant: direction_past_wakes_first: `set_deadline` looks for a waiter before it stores.
 /// Mutant: direction_past_wakes_nobody: `set_deadline` leaves the waiter of an expired deadline.
-/// Mutant: direction_registers_without_looking: `poll_ready` does not look after it registered.
+/// Mutant: direction_waits_without_a_look: the deadline is not looked at after WAITING is set.
 #[test]
 fn deadline_racing_wait_ends_the_wait() {
     for by_timer in [true, false] {

@@ -1,6 +1,9 @@
 //! L25 and the descriptor lock: one operation per direction, first come first served, and a
 //! descriptor that is closed once, when nobody uses it.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use loom::sync::Arc;
 
 use super::*;
@@ -51,14 +54,52 @@ impl Fd {
 
     fn leave(&self) {
         if self.lock.leave() == After::Destroy {
-            self.fd.write();
-            self.closes.fetch_add(1, Ordering::Relaxed);
-            self.lock.gone();
+            self.destroy();
         }
+    }
+
+    fn destroy(&self) {
+        self.fd.write();
+        self.closes.fetch_add(1, Ordering::Relaxed);
+        self.lock.gone();
     }
 
     fn closes(&self) -> usize {
         self.closes.load(Ordering::Relaxed)
+    }
+}
+
+/// A wait for the lock. Dropped after it queued, it leaves the queue or passes the lock on.
+struct Acquire<'a> {
+    lock: &'a FdLock,
+    side: Side,
+    ticket: Option<Ticket>,
+}
+
+impl FdLock {
+    fn acquire(&self, side: Side) -> Acquire<'_> {
+        Acquire {
+            lock: self,
+            side,
+            ticket: None,
+        }
+    }
+}
+
+impl Future for Acquire<'_> {
+    type Output = Result<(), Stop>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (lock, side) = (self.lock, self.side);
+        lock.poll_acquire(side, &mut self.ticket, cx)
+    }
+}
+
+impl Drop for Acquire<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.lock.abandon(self.side, ticket);
+        }
     }
 }
 
@@ -255,6 +296,35 @@ fn descriptor_is_closed_once_after_the_last_call() {
         caller.join().unwrap();
         assert_eq!(fd.closes(), 1);
         assert_eq!(fd.call(), Err(Stop::Closed));
+    });
+}
+
+/// L25: the lock and a reference, taken and given back in one step each, are what they are in two:
+/// readers exclude each other and each gets its turn, or the closed error, and the last one out
+/// closes.
+///
+/// Mutant: lock_step_takes_no_reference: the lock is taken without the reference.
+/// Mutant: lock_step_leaves_the_queue: both are given back, and the lock is handed to nobody.
+/// Mutant: lock_step_never_destroys: the last one out does not see that it is.
+#[test]
+fn one_step_is_as_good_as_two() {
+    model("lock_step", Some(3), || {
+        let fd = Fd::new();
+        let other = fd.clone();
+        let reader = thread::spawn(move || other.read().is_ok());
+        let other = fd.clone();
+        let closer = thread::spawn(move || assert_eq!(other.close(), Ok(())));
+        if fd.lock.try_acquire_and_enter(Side::Read) == Ok(true) {
+            fd.reads.write();
+            fd.fd.read();
+            if fd.lock.leave_and_release(Side::Read) == After::Destroy {
+                fd.destroy();
+            }
+        }
+        let _ = reader.join().unwrap();
+        closer.join().unwrap();
+        assert_eq!(fd.closes(), 1);
+        assert_eq!(fd.lock.word.load(Ordering::Relaxed), CLOSED | GONE);
     });
 }
 
