@@ -577,9 +577,10 @@ fn write_all_and_read_exact_go_on_after_a_deadline() {
             let written = error::written(&err).expect("a count");
             assert!(written < data.len(), "no socket holds that much");
 
-            // More than has been sent, so that this deadline falls into the middle as well.
+            // More than has been sent, so that this deadline falls into the middle as well; late
+            // enough for what has been.
             let mut buf = vec![0; data.len()];
-            server.set_read_deadline(after(20 * MS)).unwrap();
+            server.set_read_deadline(after(200 * MS)).unwrap();
             let err = error_of(server.read_exact(&mut buf).await);
             assert_deadline(&err);
             let received = error::received(&err).expect("a count");

@@ -99,6 +99,7 @@ impl NewSocket {
             exclusive: !self.lent,
             writable: state == State::Connecting,
             fresh: state != State::Bound,
+            lazy: false,
         };
         Ok(AsyncFd::with_options(self.fd, options)?)
     }

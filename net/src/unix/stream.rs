@@ -133,8 +133,8 @@ pub(super) fn pair(network: Network, kind: Kind) -> io::Result<(Socket, Socket)>
     let register = |fd| {
         let options = AdoptOptions {
             exclusive: true,
-            writable: false,
-            fresh: true,
+            lazy: true,
+            ..AdoptOptions::default()
         };
         let fd = AsyncFd::with_options(fd, options).map_err(|err| wrap(err.into()))?;
         Ok::<_, io::Error>(Socket::new(

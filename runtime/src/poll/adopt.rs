@@ -30,6 +30,10 @@ pub struct AdoptOptions {
     /// There is nothing to read yet, or the edge that registration delivers will tell: the first
     /// read waits instead of trying.
     pub fresh: bool,
+    /// Register with the poller when an operation first has to wait, instead of now: a connection
+    /// that is over before that never pays for it. What registration may refuse, that operation
+    /// reports. Goes with `exclusive`, and with neither of the two above.
+    pub lazy: bool,
 }
 
 /// A descriptor that could not be adopted, and why. Nothing is lost: it is returned.

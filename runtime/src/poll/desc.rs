@@ -33,8 +33,10 @@ pub(crate) struct Descriptor {
     entry: AtomicU64,
     /// Generation of the present or next owner. Changed under the lock of the free list only.
     generation: AtomicU32,
-    /// Whether the kernel reports writability too.
-    write_armed: AtomicBool,
+    /// Whether the kernel reports edges at all, and of writability too.
+    armed_sides: [AtomicBool; 2],
+    /// Whether registering was put off once already.
+    deferred: AtomicBool,
 }
 
 /// The waiters that an event or a deadline releases, to be woken when no lock is held.
@@ -65,7 +67,8 @@ impl Descriptor {
             armed: AtomicU64::new(DISARMED),
             entry: AtomicU64::new(0),
             generation: AtomicU32::new(0),
-            write_armed: AtomicBool::new(false),
+            armed_sides: [AtomicBool::new(false), AtomicBool::new(false)],
+            deferred: AtomicBool::new(false),
         }
     }
 
@@ -83,7 +86,10 @@ impl Descriptor {
     /// Prepares the slot for the owner of `generation`.
     pub(crate) fn open(&self, generation: u32, drained: bool) {
         self.generation.store(generation, Ordering::Relaxed);
-        self.write_armed.store(false, Ordering::Relaxed);
+        for armed in &self.armed_sides {
+            armed.store(false, Ordering::Relaxed);
+        }
+        self.deferred.store(false, Ordering::Relaxed);
         self.read.open(generation.into(), drained);
         self.write.open(generation.into(), false);
     }
@@ -109,21 +115,29 @@ impl Descriptor {
         }
     }
 
-    /// Returns whether the kernel reports writability too.
-    pub(crate) fn is_write_armed(&self) -> bool {
-        self.write_armed.load(Ordering::Relaxed)
+    /// Returns whether the kernel reports edges of one side. A false "no", which another thread is
+    /// about to correct, costs a system call.
+    #[inline]
+    pub(crate) fn is_armed(&self, side: Side) -> bool {
+        self.armed_sides[side as usize].load(Ordering::Relaxed)
     }
 
-    /// Returns whether the kernel still has to be asked for writability, and notes that it is.
-    ///
-    /// Called by the holder of the write lock only.
-    pub(crate) fn arm_write(&self) -> bool {
-        !self.write_armed.swap(true, Ordering::Relaxed)
+    /// Notes that the kernel reports edges, and of writability too if `write`.
+    pub(crate) fn note_armed(&self, write: bool) {
+        self.armed_sides[Side::Read as usize].store(true, Ordering::Relaxed);
+        if write {
+            self.armed_sides[Side::Write as usize].store(true, Ordering::Relaxed);
+        }
     }
 
-    /// Takes back [`arm_write`](Self::arm_write) after the kernel refused.
-    pub(crate) fn disarm_write(&self) {
-        self.write_armed.store(false, Ordering::Relaxed);
+    /// Returns whether registering for reading should be put off until the task's next turn, as it
+    /// should once: by then the peer of a short connection may have said its next word, or ended it.
+    pub(crate) fn defer(&self) -> bool {
+        // Only the holder of the read lock asks.
+        !self.deferred.load(Ordering::Relaxed) && {
+            self.deferred.store(true, Ordering::Relaxed);
+            true
+        }
     }
 
     /// Stores a deadline for one side. Returns the waiter to wake, and whether the wheel must be

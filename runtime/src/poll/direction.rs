@@ -180,6 +180,11 @@ impl Direction {
         self.drained.store(true, Ordering::Relaxed);
     }
 
+    /// Lets the next operation try: nobody would announce what comes.
+    pub(crate) fn forget_drained(&self) {
+        self.drained.store(false, Ordering::Relaxed);
+    }
+
     /// Drops the waiter of an operation that is over.
     #[inline]
     pub(crate) fn forget_waiter(&self) {

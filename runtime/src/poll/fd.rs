@@ -95,9 +95,12 @@ impl AsyncFd {
             if !options.exclusive {
                 gannet_sys::fd::set_nonblocking(fd.as_fd(), true)?;
             }
-            let key = shared
-                .poller
-                .register(fd.as_fd(), options.writable, options.fresh)?;
+            let key = if options.lazy {
+                shared.poller.slots.open(false)?
+            } else {
+                let (write, drained) = (options.writable, options.fresh);
+                shared.poller.register(fd.as_fd(), write, drained)?
+            };
             Ok((shared, key))
         };
         match register() {
@@ -385,7 +388,10 @@ impl AsyncFd {
                 "other handles on the descriptor exist",
             )
         })?;
-        inner.shared().poller.deregister(inner.fd(), true);
+        inner
+            .shared()
+            .poller
+            .deregister(inner.fd(), inner.key, true);
         let fd = inner.fd.take();
         Ok(fd
             .expect("present until the last handle gives it away")
@@ -461,6 +467,10 @@ impl Inner {
         self.place.shared()
     }
 
+    fn may_be_shared(&self) -> bool {
+        self.may_be_shared.load(Ordering::Relaxed)
+    }
+
     /// Does what giving something back to the lock left to do.
     #[inline]
     pub(crate) fn act(&self, after: After) {
@@ -475,7 +485,7 @@ impl Inner {
         if !self.shared().is_forked() {
             self.shared()
                 .poller
-                .deregister(self.fd(), self.may_be_shared.load(Ordering::Relaxed));
+                .deregister(self.fd(), self.key, self.may_be_shared());
         }
         let fd = self
             .fd
@@ -501,7 +511,7 @@ impl Drop for Inner {
             if !self.lock.is_closed() {
                 self.shared()
                     .poller
-                    .deregister(fd.as_fd(), self.may_be_shared.load(Ordering::Relaxed));
+                    .deregister(fd.as_fd(), self.key, self.may_be_shared());
             }
         }
         self.shared().poller.slots.release(self.key);

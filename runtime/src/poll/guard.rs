@@ -279,13 +279,25 @@ impl<'a, S: Sided> Guard<'a, S> {
         // In a forked child the poller is the parent's: it would never wake us, and is not ours to
         // change.
         self.inner.shared().check_fork()?;
-        if S::SIDE == Side::Write && !self.inner.descriptor().is_write_armed() {
-            self.enter()?;
-            let (fd, key) = (self.inner.fd(), self.inner.key);
-            self.inner.shared().poller.arm_write(fd, key)?;
+        if !self.inner.descriptor().is_armed(S::SIDE) {
+            ready!(self.poll_arm(cx))?;
         }
         self.leave();
         self.direction().poll_ready(cx).map_err(io::Error::from)
+    }
+
+    /// Registers this side with the poller, at its first wait.
+    #[cold]
+    fn poll_arm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if S::SIDE == Side::Read && self.inner.descriptor().defer() {
+            self.leave();
+            self.direction().forget_drained();
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.enter()?;
+        let (fd, key) = (self.inner.fd(), self.inner.key);
+        Poll::Ready(self.inner.shared().poller.arm(fd, key, S::SIDE))
     }
 
     /// Waits until a call of this direction would not block.
@@ -410,6 +422,23 @@ impl ReadGuard<'_> {
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> impl Future<Output = io::Result<R>> {
         poll_fn(move |cx| self.guard.poll_with(cx, &mut op, |_| false))
+    }
+
+    /// As [`read_with`](Self::read_with), for an `op` that knows more: beside its answer it tells
+    /// whether it has taken the last that there was when it looked. The next read then waits for an
+    /// edge without trying.
+    ///
+    /// # Cancel safety
+    /// As `AsyncFd::read_with`; the lock stays.
+    ///
+    /// # Errors
+    /// As `AsyncFd::read_with`.
+    pub async fn read_hinted_with<R>(
+        &mut self,
+        mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<(R, bool)>,
+    ) -> io::Result<R> {
+        let polled = poll_fn(|cx| self.guard.poll_with(cx, &mut op, |&(_, last)| last));
+        polled.await.map(|(answer, _)| answer)
     }
 
     /// As [`AsyncFd::read_stream_with`](crate::AsyncFd::read_stream_with), as the next of

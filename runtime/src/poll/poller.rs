@@ -16,6 +16,7 @@ use gannet_sys::fd::Replaceable;
 use gannet_sys::socket::{Domain, Kind};
 use gannet_sys::timerfd::TimerFd;
 
+use super::desc::Side;
 use super::slots::{Key, Slots};
 use super::wake::WakeFlag;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -90,36 +91,47 @@ impl Poller {
         } else {
             Interest::READ
         };
-        if write {
-            self.slots.slot(key.index).arm_write();
-        }
         if let Err(err) = self.epoll.add(fd, interest, key.to_bits()) {
             self.slots.release(key);
             return Err(explain(err));
         }
+        self.slots.slot(key.index).note_armed(write);
         Ok(key)
     }
 
-    /// Asks for edges of writability too, at the first write that would block. The caller holds the
-    /// write lock.
+    /// Asks for edges of one side, at the first operation that would block. The caller holds that
+    /// side's lock.
     ///
-    /// Most sockets never get here, and so never pay for an event that says "writable" at birth.
-    /// The kernel reports the present state anew, so no edge is lost.
-    pub(crate) fn arm_write(&self, fd: BorrowedFd<'_>, key: Key) -> io::Result<()> {
+    /// Most sockets never wait to write, and so never pay for an event that says "writable" at
+    /// birth; some are never registered at all. The kernel reports the present state anew, so no
+    /// edge is lost. The other side may do the same at this moment: whoever comes second finds the
+    /// descriptor on the list, and only this side ever asks for writability.
+    pub(crate) fn arm(&self, fd: BorrowedFd<'_>, key: Key, side: Side) -> io::Result<()> {
         let descriptor = self.slots.slot(key.index);
-        if !descriptor.arm_write() {
-            return Ok(());
+        let write = side == Side::Write;
+        let interest = if write {
+            Interest::READ_WRITE
+        } else {
+            Interest::READ
+        };
+        let is_known = descriptor.is_armed(Side::Read)
+            || match self.epoll.add(fd, interest, key.to_bits()) {
+                Err(err) if err.raw_os_error() == Some(gannet_sys::errno::EEXIST) => true,
+                added => added.map(|()| false).map_err(explain)?,
+            };
+        if is_known && write {
+            self.epoll.modify(fd, interest, key.to_bits())?;
         }
-        self.epoll
-            .modify(fd, Interest::READ_WRITE, key.to_bits())
-            .inspect_err(|_| descriptor.disarm_write())
+        descriptor.note_armed(write);
+        Ok(())
     }
 
     /// Takes `fd` out of the kernel's list before it is closed, if closing alone might not: a
     /// description that lives on elsewhere (a duplicate, a forked child) would report events of a
     /// dead key for ever.
-    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>, may_be_shared: bool) {
-        if may_be_shared || gannet_sys::fork::forks() != self.forks {
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>, key: Key, may_be_shared: bool) {
+        let is_known = self.slots.slot(key.index).is_armed(Side::Read);
+        if is_known && (may_be_shared || gannet_sys::fork::forks() != self.forks) {
             // ENOENT, if the user took it out behind our back, leaves what we want.
             let _ = self.epoll.delete(fd);
         }
