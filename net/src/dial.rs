@@ -306,7 +306,7 @@ async fn before<T>(
 /// Whether both ends of a TCP connection are the same socket, or one of them is not known.
 fn is_self_connected(conn: &Conn) -> bool {
     match (conn.local_sock_addr(), conn.peer_sock_addr()) {
-        (Ok(local), Some(peer)) => local == *peer,
+        (Ok(local), Some(peer)) => local == peer,
         _ => true,
     }
 }

@@ -11,6 +11,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
@@ -54,10 +55,28 @@ pub struct Socket {
     pub(crate) fd: AsyncFd,
     network: Network,
     family: Option<Family>,
-    peer: Option<SockAddr>,
+    peer: Peer,
     /// Asked from the kernel when it is first wanted: most accepted connections never want it.
     /// Boxed, because an idle connection should be small.
     local: OnceLock<Box<SockAddr>>,
+}
+
+/// The address of the peer, in little room: an idle connection should be small, and most have an
+/// IPv4 peer.
+enum Peer {
+    None,
+    V4(SocketAddrV4),
+    Other(Box<SockAddr>),
+}
+
+impl Peer {
+    fn new(addr: Option<SockAddr>) -> Self {
+        match addr {
+            None => Peer::None,
+            Some(SockAddr::Inet(SocketAddr::V4(addr))) => Peer::V4(addr),
+            Some(addr) => Peer::Other(Box::new(addr)),
+        }
+    }
 }
 
 impl Socket {
@@ -71,7 +90,7 @@ impl Socket {
             fd,
             network,
             family,
-            peer,
+            peer: Peer::new(peer),
             local: OnceLock::new(),
         }
     }
@@ -277,7 +296,7 @@ impl Socket {
 
     /// Whether the socket has its one peer.
     pub(crate) fn is_connected(&self) -> bool {
-        self.peer.is_some()
+        !matches!(self.peer, Peer::None)
     }
 
     /// Reads or sets an option; an error is that of the system call `call`.
@@ -370,8 +389,12 @@ impl Socket {
         Ok((**self.local.get_or_init(|| Box::new(local))).clone())
     }
 
-    pub(crate) fn peer_sock_addr(&self) -> Option<&SockAddr> {
-        self.peer.as_ref()
+    pub(crate) fn peer_sock_addr(&self) -> Option<SockAddr> {
+        match &self.peer {
+            Peer::None => None,
+            Peer::V4(peer) => Some(SockAddr::Inet((*peer).into())),
+            Peer::Other(peer) => Some((**peer).clone()),
+        }
     }
 
     /// Gives the descriptor away.
@@ -395,7 +418,7 @@ impl Socket {
     }
 
     fn known_peer(&self) -> Option<Addr> {
-        let peer = self.peer.clone()?;
+        let peer = self.peer_sock_addr()?;
         Some(Addr::from_kernel(self.network.protocol(), peer))
     }
 

@@ -107,7 +107,7 @@ impl UnixStream {
     /// Reference: [`getpeername(2)`](https://man7.org/linux/man-pages/man2/getpeername.2.html).
     pub fn peer_addr(&self) -> io::Result<UnixAddr> {
         match self.peer_sock_addr() {
-            Some(peer) => Ok(super::name(peer.clone())),
+            Some(peer) => Ok(super::name(peer)),
             None => Err(self
                 .conn
                 .peer_addr()

@@ -3,7 +3,7 @@
 
 use std::task::Waker;
 
-use super::direction::{Direction, NO_DEADLINE, PAST};
+use super::direction::{Direction, Drained, NO_DEADLINE, PAST};
 use crate::error::Stop;
 use crate::foreign;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
@@ -37,6 +37,8 @@ pub(crate) struct Descriptor {
     armed_sides: [AtomicBool; 2],
     /// Whether registering was put off once already.
     deferred: AtomicBool,
+    /// What each side's last call told; none of the two is another's.
+    drained: [Drained; 2],
 }
 
 /// The waiters that an event or a deadline releases, to be woken when no lock is held.
@@ -69,6 +71,7 @@ impl Descriptor {
             generation: AtomicU32::new(0),
             armed_sides: [AtomicBool::new(false), AtomicBool::new(false)],
             deferred: AtomicBool::new(false),
+            drained: [Drained::new(), Drained::new()],
         }
     }
 
@@ -77,6 +80,11 @@ impl Descriptor {
             Side::Read => &self.read,
             Side::Write => &self.write,
         }
+    }
+
+    #[inline]
+    pub(crate) fn drained(&self, side: Side) -> &Drained {
+        &self.drained[side as usize]
     }
 
     pub(crate) fn generation(&self) -> u32 {
@@ -90,8 +98,10 @@ impl Descriptor {
             armed.store(false, Ordering::Relaxed);
         }
         self.deferred.store(false, Ordering::Relaxed);
-        self.read.open(generation.into(), drained);
-        self.write.open(generation.into(), false);
+        self.drained(Side::Read).set(drained);
+        self.drained(Side::Write).set(false);
+        self.read.open(generation.into());
+        self.write.open(generation.into());
     }
 
     /// Delivers an event to the owner of `generation`; an earlier owner's event changes nothing.

@@ -69,9 +69,30 @@ pub(crate) struct Direction {
     /// Nanoseconds on the runtime's clock, or [`NO_DEADLINE`], or [`PAST`].
     deadline: AtomicU64,
     waiter: UnsafeCell<Option<Waker>>,
-    /// The last call emptied the kernel's queue: without an edge since, the next one would block. A
-    /// note of the lock's holder to the next; an edge outranks it.
-    drained: AtomicBool,
+}
+
+/// The last call emptied the kernel's queue: without an edge since, the next one would block. A note
+/// of the lock's holder to the next; an edge outranks it.
+///
+/// Beside the [`Direction`] and not in it, where it would cost eight bytes.
+#[derive(Debug)]
+pub(crate) struct Drained(AtomicBool);
+
+impl Drained {
+    pub(crate) fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, drained: bool) {
+        // Relaxed: written by the holder of the lock, for itself and the next one.
+        self.0.store(drained, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 // SAFETY: `waiter` is only touched by the thread that set `TAKING`, or by the holder of the
@@ -84,15 +105,13 @@ impl Direction {
             word: AtomicU64::new(0),
             deadline: AtomicU64::new(NO_DEADLINE),
             waiter: UnsafeCell::new(None),
-            drained: AtomicBool::new(false),
         }
     }
 
     /// Makes the direction ready for the owner of `generation`. Nobody waits on it.
-    pub(crate) fn open(&self, generation: u64, drained: bool) {
+    pub(crate) fn open(&self, generation: u64) {
         debug_assert!(generation <= GENERATION_MASK);
         self.deadline.store(NO_DEADLINE, Ordering::Relaxed);
-        self.drained.store(drained, Ordering::Relaxed);
         // AcqRel, and not a store: a publisher that took the last waiter of the former owner is done
         // with the cell. Release: an event that carries this generation finds the fields above
         // reset.
@@ -103,13 +122,13 @@ impl Direction {
     /// Looks before a system call: consumes a stale edge, and reports closing and an expired
     /// deadline.
     #[inline]
-    pub(crate) fn prepare(&self) -> Result<Next, Stop> {
+    pub(crate) fn prepare(&self, drained: &Drained) -> Result<Next, Stop> {
         let word = self.check()?;
         if word & READY != 0 {
-            self.consume();
+            self.consume(drained);
             return Ok(Next::Try);
         }
-        Ok(if self.is_drained_in(word) {
+        Ok(if word & UNHINTED == 0 && drained.get() {
             Next::Wait
         } else {
             Next::Try
@@ -118,23 +137,21 @@ impl Direction {
 
     /// Returns whether a call would block for all that is known.
     #[inline]
-    pub(crate) fn is_drained(&self) -> bool {
-        self.is_drained_in(self.word.load(Ordering::Relaxed))
-    }
-
-    #[inline]
-    fn is_drained_in(&self, word: u64) -> bool {
-        // Relaxed: the note was written by the last holder of the lock, or by this one.
-        word & (READY | UNHINTED) == 0 && self.drained.load(Ordering::Relaxed)
+    pub(crate) fn would_block(&self, drained: &Drained) -> bool {
+        drained.get() && self.word.load(Ordering::Relaxed) & (READY | UNHINTED) == 0
     }
 
     /// Consumes an edge, or registers the task for the next one.
-    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+    pub(crate) fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        drained: &Drained,
+    ) -> Poll<Result<(), Stop>> {
         let mut waker = None;
         loop {
             let word = self.check()?;
             if word & READY != 0 {
-                self.consume();
+                self.consume(drained);
                 return Poll::Ready(Ok(()));
             }
             if word & TAKING != 0 {
@@ -171,18 +188,6 @@ impl Direction {
                 Poll::Ready(Err(stop))
             }
         }
-    }
-
-    /// Notes that the last system call emptied the kernel's queue.
-    #[inline]
-    pub(crate) fn mark_drained(&self) {
-        // If an edge came since `prepare`, READY is set and outranks this.
-        self.drained.store(true, Ordering::Relaxed);
-    }
-
-    /// Lets the next operation try: nobody would announce what comes.
-    pub(crate) fn forget_drained(&self) {
-        self.drained.store(false, Ordering::Relaxed);
     }
 
     /// Drops the waiter of an operation that is over.
@@ -306,8 +311,8 @@ impl Direction {
     }
 
     #[inline]
-    fn consume(&self) {
-        self.drained.store(false, Ordering::Relaxed);
+    fn consume(&self, drained: &Drained) {
+        drained.set(false);
         // AcqRel: the system call that follows comes after this; what the poller saw is seen.
         self.word.fetch_and(!READY, Ordering::AcqRel);
     }

@@ -26,7 +26,7 @@ pub(crate) struct Inner {
     pub(crate) lock: FdLock,
     /// `None` only while the last handle gives it away.
     pub(crate) fd: Option<Replaceable>,
-    pub(crate) key: Key,
+    index: u32,
     /// The runtime, and the slot in it.
     place: Place,
     /// The `errno` of a close that failed, or 0.
@@ -110,7 +110,7 @@ impl AsyncFd {
                 let inner = Inner {
                     lock: FdLock::new(),
                     fd: Some(Replaceable::new(fd)),
-                    key,
+                    index: key.index,
                     place: Place::new(shared, key),
                     close_errno: AtomicI32::new(0),
                     may_be_shared,
@@ -391,7 +391,7 @@ impl AsyncFd {
         inner
             .shared()
             .poller
-            .deregister(inner.fd(), inner.key, true);
+            .deregister(inner.fd(), inner.key(), true);
         let fd = inner.fd.take();
         Ok(fd
             .expect("present until the last handle gives it away")
@@ -410,7 +410,7 @@ impl AsyncFd {
         let poller = &self.inner.shared().poller;
         poller
             .timers
-            .set_deadline(&poller.slots, self.inner.key.index, side, deadline);
+            .set_deadline(&poller.slots, self.inner.index, side, deadline);
         Ok(())
     }
 
@@ -467,6 +467,14 @@ impl Inner {
         self.place.shared()
     }
 
+    /// The key of the slot, whose present owner this is.
+    pub(crate) fn key(&self) -> Key {
+        Key {
+            index: self.index,
+            generation: self.descriptor().generation(),
+        }
+    }
+
     fn may_be_shared(&self) -> bool {
         self.may_be_shared.load(Ordering::Relaxed)
     }
@@ -485,7 +493,7 @@ impl Inner {
         if !self.shared().is_forked() {
             self.shared()
                 .poller
-                .deregister(self.fd(), self.key, self.may_be_shared());
+                .deregister(self.fd(), self.key(), self.may_be_shared());
         }
         let fd = self
             .fd
@@ -511,10 +519,10 @@ impl Drop for Inner {
             if !self.lock.is_closed() {
                 self.shared()
                     .poller
-                    .deregister(fd.as_fd(), self.key, self.may_be_shared());
+                    .deregister(fd.as_fd(), self.key(), self.may_be_shared());
             }
         }
-        self.shared().poller.slots.release(self.key);
+        self.shared().poller.slots.release(self.key());
     }
 }
 

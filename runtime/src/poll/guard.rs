@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use gannet_sys::fd::PollDirection;
 
 use super::desc::Side;
-use super::direction::{Direction, Next};
+use super::direction::{Direction, Drained, Next};
 use super::fd::Inner;
 use super::fd_lock::Ticket;
 use crate::budget;
@@ -91,6 +91,11 @@ impl<'a, S: Sided> Guard<'a, S> {
         self.inner.descriptor().side(S::SIDE)
     }
 
+    #[inline]
+    fn drained(&self) -> &'a Drained {
+        self.inner.descriptor().drained(S::SIDE)
+    }
+
     /// Waits for the lock, unless it is held.
     #[inline]
     pub(crate) fn poll_lock(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
@@ -127,7 +132,7 @@ impl<'a, S: Sided> Guard<'a, S> {
     pub(crate) fn try_lock(&mut self) -> Result<bool, Stop> {
         self.inner.shared().check_fork()?;
         let (lock, side) = (&self.inner.lock, S::SIDE);
-        let (taken, hold) = if self.direction().is_drained() {
+        let (taken, hold) = if self.direction().would_block(self.drained()) {
             (lock.try_acquire(side)?, Hold::Held)
         } else {
             (lock.try_acquire_and_enter(side)?, Hold::Entered)
@@ -164,14 +169,14 @@ impl<'a, S: Sided> Guard<'a, S> {
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
         drains: impl Fn(&R) -> bool,
     ) -> io::Result<R> {
-        self.direction().prepare()?;
+        self.direction().prepare(self.drained())?;
         self.enter()?;
         loop {
             match op(self.inner.fd()) {
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 result => {
                     if result.as_ref().is_ok_and(&drains) {
-                        self.direction().mark_drained();
+                        self.drained().set(true);
                     }
                     return result;
                 }
@@ -197,7 +202,7 @@ impl<'a, S: Sided> Guard<'a, S> {
         ready!(self.poll_lock(cx))?;
         let unit = ready!(budget::poll_proceed(cx));
         let result = loop {
-            match self.direction().prepare() {
+            match self.direction().prepare(self.drained()) {
                 Err(stop) => break Err(stop.into()),
                 Ok(Next::Wait) => {}
                 Ok(Next::Try) => {
@@ -209,7 +214,7 @@ impl<'a, S: Sided> Guard<'a, S> {
                         Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
                         result => {
                             if result.as_ref().is_ok_and(&drains) {
-                                self.direction().mark_drained();
+                                self.drained().set(true);
                             }
                             break result;
                         }
@@ -283,7 +288,9 @@ impl<'a, S: Sided> Guard<'a, S> {
             ready!(self.poll_arm(cx))?;
         }
         self.leave();
-        self.direction().poll_ready(cx).map_err(io::Error::from)
+        self.direction()
+            .poll_ready(cx, self.drained())
+            .map_err(io::Error::from)
     }
 
     /// Registers this side with the poller, at its first wait.
@@ -291,12 +298,12 @@ impl<'a, S: Sided> Guard<'a, S> {
     fn poll_arm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if S::SIDE == Side::Read && self.inner.descriptor().defer() {
             self.leave();
-            self.direction().forget_drained();
+            self.drained().set(false);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         self.enter()?;
-        let (fd, key) = (self.inner.fd(), self.inner.key);
+        let (fd, key) = (self.inner.fd(), self.inner.key());
         Poll::Ready(self.inner.shared().poller.arm(fd, key, S::SIDE))
     }
 
@@ -323,7 +330,7 @@ impl<'a, S: Sided> Guard<'a, S> {
         if direction.is_ready() {
             return Poll::Ready(Ok(()));
         }
-        if !std::mem::replace(asked, true) && direction.prepare()? == Next::Try {
+        if !std::mem::replace(asked, true) && direction.prepare(self.drained())? == Next::Try {
             let of_interest = match S::SIDE {
                 Side::Read => PollDirection::Read,
                 Side::Write => PollDirection::Write,

@@ -131,7 +131,7 @@ fn deadline_moved_under_a_wait_ends_it() {
             other.set(Side::Read, 6);
             other.fire(6);
         });
-        let result = block_on(poll_fn(|cx| timed.descriptor.read.poll_ready(cx)));
+        let result = block_on(poll_fn(|cx| timed.descriptor.read.poll_ready(cx, &Drained::new())));
         assert_eq!(result, Err(Stop::Deadline));
     });
 }
@@ -161,12 +161,12 @@ fn events_of_both_directions_reach_each() {
         let writer = timed.clone();
         let writer = thread::spawn(move || {
             assert_eq!(
-                block_on(poll_fn(|cx| writer.descriptor.write.poll_ready(cx))),
+                block_on(poll_fn(|cx| writer.descriptor.write.poll_ready(cx, &Drained::new()))),
                 Ok(())
             );
         });
         assert_eq!(
-            block_on(poll_fn(|cx| timed.descriptor.read.poll_ready(cx))),
+            block_on(poll_fn(|cx| timed.descriptor.read.poll_ready(cx, &Drained::new()))),
             Ok(())
         );
         writer.join().unwrap();

@@ -14,6 +14,7 @@ const GENERATION: u64 = GENERATION_MASK;
 /// A direction, and what the kernel has for its reader.
 struct Source {
     direction: Direction,
+    drained: Drained,
     /// Relaxed: only the readiness word makes the reader see what came with an edge.
     arrived: AtomicUsize,
 }
@@ -22,9 +23,11 @@ impl Source {
     fn new(drained: bool) -> Arc<Self> {
         let source = Self {
             direction: Direction::new(),
+            drained: Drained::new(),
             arrived: AtomicUsize::new(0),
         };
-        source.direction.open(GENERATION, drained);
+        source.direction.open(GENERATION);
+        source.drained.set(drained);
         Arc::new(source)
     }
 
@@ -41,14 +44,14 @@ impl Source {
         while seen < len {
             seen = block_on(poll_fn(|cx| {
                 loop {
-                    if self.direction.prepare()? == Next::Try {
+                    if self.direction.prepare(&self.drained)? == Next::Try {
                         let arrived = self.arrived.load(Ordering::Relaxed);
                         if arrived > seen {
-                            self.direction.mark_drained();
+                            self.drained.set(true);
                             return Poll::Ready(Ok(arrived));
                         }
                     }
-                    std::task::ready!(self.direction.poll_ready(cx))?;
+                    std::task::ready!(self.direction.poll_ready(cx, &self.drained))?;
                 }
             }))?;
         }
@@ -172,7 +175,7 @@ fn edge_racing_cancel_is_kept() {
         let kernel = source.clone();
         let poller = thread::spawn(move || kernel.deliver());
         let mut cx = Context::from_waker(Waker::noop());
-        let first = source.direction.poll_ready(&mut cx);
+        let first = source.direction.poll_ready(&mut cx, &source.drained);
         if first.is_pending() {
             source.direction.forget_waiter();
             poller.join().unwrap();

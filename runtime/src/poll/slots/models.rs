@@ -5,12 +5,13 @@ use std::future::poll_fn;
 use loom::sync::Arc;
 
 use super::*;
+use crate::poll::direction::Drained;
 use crate::sync::model::{block_on, model};
 use crate::sync::thread;
 
 fn wait(slots: &Slots, key: Key) -> Result<(), Stop> {
     let direction = &slots.slot(key.index).read;
-    block_on(poll_fn(|cx| direction.poll_ready(cx)))
+    block_on(poll_fn(|cx| direction.poll_ready(cx, &Drained::new())))
 }
 
 fn deliver(slots: &Slots, key: Key) {
