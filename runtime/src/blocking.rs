@@ -26,7 +26,7 @@ use crate::error::Stop;
 use crate::sched::shared::Shared;
 use crate::sync::{Condvar, Mutex};
 use crate::task::join::{JoinError, JoinHandle};
-use crate::task::raw::{Schedule, Task};
+use crate::task::raw::{Queue, Schedule, Task};
 
 /// How long a thread waits for work before it ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -91,12 +91,20 @@ impl<F: FnOnce() -> T, T> Future for Call<F> {
 struct Unscheduled;
 
 impl Schedule for Unscheduled {
-    fn schedule(&self, task: Task, _yielded: bool) {
-        drop(task);
+    type Queue = Self;
+
+    fn queue(&self) -> Self {
+        Self
     }
 
     fn release(&self, _task: &Task) -> Option<Task> {
         None
+    }
+}
+
+impl Queue for Unscheduled {
+    fn push(self, task: Task) {
+        drop(task);
     }
 }
 
@@ -131,7 +139,7 @@ impl Pool {
         T: Send + 'static,
     {
         // The registry's reference is not needed: the pool itself finds its calls at shutdown.
-        let [entry, _unregistered, join] = Task::new(Call(Some(call)), Unscheduled);
+        let [entry, _unregistered, join] = Task::new(Call(Some(call)), Unscheduled, 0);
         if shared.is_forked() {
             entry.cancel(JoinError::not_started(Stop::Forked.into()));
         } else {
@@ -210,7 +218,11 @@ impl Pool {
         loop {
             if let Some(task) = inner.queue.pop_front() {
                 drop(inner);
-                task.run();
+                let again = task.run();
+                debug_assert!(
+                    again.is_none(),
+                    "a blocking call is ready at its first poll"
+                );
                 inner = self.inner.lock();
                 continue;
             }

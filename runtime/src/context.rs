@@ -1,8 +1,15 @@
 //! What a thread knows of the runtime it belongs to.
+//!
+//! What a worker asks for at every wake and spawn is kept apart from the list of what was entered,
+//! and is read without counting references. Its cell is borrowed while the worker's part is used,
+//! and that may run foreign code, which may enter and leave runtimes. But it changes only as a
+//! thread starts or stops to drive a runtime, and foreign code cannot do that on a worker:
+//! `block_on` refuses.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,8 +21,8 @@ struct Context {
     /// Tells the entry from others, for leaving in any order.
     serial: u64,
     shared: Arc<Shared>,
-    /// The worker's own part, on worker threads and in a current-thread `block_on`.
-    local: Option<Rc<Local>>,
+    /// On worker threads and in a current-thread `block_on`: the worker's own part is in `WORKER`.
+    is_worker: bool,
     /// The thread polls futures: it must not be blocked by another `block_on`.
     polls_futures: bool,
 }
@@ -23,6 +30,11 @@ struct Context {
 thread_local! {
     /// What was entered and not left, the innermost last.
     static CONTEXTS: RefCell<Vec<Context>> = const { RefCell::new(Vec::new()) };
+    /// The worker's own part, from entering until leaving. Not dropped at thread exit: leaving does
+    /// that, and access need not ask whether it is too late.
+    static WORKER: RefCell<Option<ManuallyDrop<Rc<Local>>>> = const { RefCell::new(None) };
+    /// The innermost context is the worker's.
+    static IN_WORKER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Leaves the context when dropped. Guards may be dropped in any order: each takes out its own.
@@ -42,13 +54,18 @@ impl Drop for Entered {
             let place = contexts
                 .iter()
                 .rposition(|context| context.serial == self.serial)?;
-            Some(contexts.remove(place))
+            let left = contexts.remove(place);
+            IN_WORKER.set(contexts.last().is_some_and(|context| context.is_worker));
+            Some(left)
         });
+        let is_worker = matches!(&left, Ok(Some(context)) if context.is_worker);
+        let local = is_worker.then(|| WORKER.take()).flatten();
+        drop(local.map(ManuallyDrop::into_inner));
         drop(left);
     }
 }
 
-fn push(shared: Arc<Shared>, local: Option<Rc<Local>>, polls_futures: bool) -> Entered {
+fn push(shared: Arc<Shared>, is_worker: bool, polls_futures: bool) -> Entered {
     CONTEXTS.with(|contexts| {
         let mut contexts = contexts.borrow_mut();
         let serial = contexts
@@ -59,9 +76,10 @@ fn push(shared: Arc<Shared>, local: Option<Rc<Local>>, polls_futures: bool) -> E
         contexts.push(Context {
             serial,
             shared,
-            local,
+            is_worker,
             polls_futures,
         });
+        IN_WORKER.set(is_worker);
         Entered {
             serial,
             not_send: PhantomData,
@@ -71,20 +89,17 @@ fn push(shared: Arc<Shared>, local: Option<Rc<Local>>, polls_futures: bool) -> E
 
 /// Makes `shared` the thread's runtime, for `spawn` and new descriptors.
 pub(crate) fn enter(shared: Arc<Shared>) -> Entered {
-    push(shared, None, false)
+    push(shared, false, false)
 }
 
 /// As [`enter`], for a thread that is going to poll futures.
 pub(crate) fn enter_polling(shared: Arc<Shared>, local: Option<Rc<Local>>) -> Entered {
-    push(shared, local, true)
-}
-
-/// Looks at the innermost context.
-fn with_innermost<R>(f: impl FnOnce(&Context) -> Option<R>) -> Option<R> {
-    CONTEXTS
-        .try_with(|contexts| contexts.borrow().last().and_then(f))
-        .ok()
-        .flatten()
+    let is_worker = local.is_some();
+    if let Some(local) = local {
+        let former = WORKER.replace(Some(ManuallyDrop::new(local)));
+        debug_assert!(former.is_none(), "a thread drives one runtime at a time");
+    }
+    push(shared, is_worker, true)
 }
 
 /// Returns whether the thread polls futures, of whatever runtime. Entering something else on top
@@ -102,7 +117,11 @@ pub(crate) fn polls_futures() -> bool {
 
 /// The thread's runtime.
 pub(crate) fn shared() -> io::Result<Arc<Shared>> {
-    let shared = with_innermost(|context| Some(context.shared.clone())).ok_or_else(|| {
+    let innermost = CONTEXTS.try_with(|contexts| {
+        let contexts = contexts.borrow();
+        contexts.last().map(|context| context.shared.clone())
+    });
+    let shared = innermost.ok().flatten().ok_or_else(|| {
         io::Error::other(
             "no gannet runtime on this thread: call this inside Runtime::block_on, a task, \
              or Handle::enter",
@@ -112,12 +131,24 @@ pub(crate) fn shared() -> io::Result<Arc<Shared>> {
     Ok(shared)
 }
 
-/// The thread's own part of `shared`, if it is one of its workers at this moment.
-pub(crate) fn local(shared: &Shared) -> Option<Rc<Local>> {
-    // Cloned out (a plain increment): what the caller does with it may run foreign code that looks
-    // here again.
-    with_innermost(|context| {
-        let local = context.local.as_ref()?;
-        local.is_worker_of(shared).then(|| local.clone())
+/// As [`shared`], but does not count a reference if the runtime is that of this thread's worker.
+#[inline]
+pub(crate) fn with_shared<R>(f: impl FnOnce(&Arc<Shared>, Option<&Local>) -> R) -> io::Result<R> {
+    if !IN_WORKER.get() {
+        return shared().map(|shared| f(&shared, None));
+    }
+    WORKER.with_borrow(|worker| {
+        let local = worker.as_deref().expect("entered with the worker's part");
+        local.shared().check_fork()?;
+        Ok(f(local.shared(), Some(local)))
+    })
+}
+
+/// Passes the thread's own part of `shared`, if it is one of its workers at this moment.
+#[inline]
+pub(crate) fn with_local<R>(shared: &Shared, f: impl FnOnce(Option<&Rc<Local>>) -> R) -> R {
+    WORKER.with_borrow(|worker| {
+        let local = worker.as_deref();
+        f(local.filter(|local| local.is_worker_of(shared)))
     })
 }

@@ -3,10 +3,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
+use crate::task::raw;
+
 /// Wakes, and contains a panic: it must keep neither a worker from its work nor others from being
 /// woken. The panic hook has reported it.
+#[inline]
 pub(crate) fn wake(waker: Waker) {
-    discard_panic(|| waker.wake());
+    // A task's waker is ours: there is nothing to contain, and no need to ask its vtable.
+    if let Err(waker) = raw::wake_if_ours(waker) {
+        discard_panic(|| waker.wake());
+    }
 }
 
 /// Drops a value, and contains a panic.

@@ -67,8 +67,8 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match context::shared() {
-        Ok(shared) => shared.spawn(future),
+    match context::with_shared(|shared, local| shared.spawn(local, future)) {
+        Ok(handle) => handle,
         Err(err) => panic!("spawn: {err}"),
     }
 }

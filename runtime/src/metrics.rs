@@ -55,6 +55,7 @@ pub struct Metrics {
 
 impl Metrics {
     pub(crate) fn of(shared: &Shared) -> Self {
+        let (tasks_alive, tasks_spawned) = shared.registry.counts();
         let (blocking_threads, blocking_queue_len) = shared.blocking.counts();
         let per_worker = shared.remotes.iter().map(|remote| WorkerMetrics {
             queue_len: remote.queue.len() as usize,
@@ -67,8 +68,8 @@ impl Metrics {
             workers: shared.remotes.len(),
             workers_parked: shared.idle.parked() as usize,
             inject_queue_len: shared.inject.len(),
-            tasks_spawned: shared.spawned.load(Ordering::Relaxed) as u64,
-            tasks_alive: shared.registry.len(),
+            tasks_spawned,
+            tasks_alive,
             wakes: shared.poller.wakes(),
             descriptors: shared.poller.slots.len(),
             timers: shared.poller.timers.len(),

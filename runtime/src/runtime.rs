@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle as Thread;
 use std::time::Duration;
@@ -52,7 +53,9 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.shared.spawn(future)
+        context::with_local(&self.shared, |local| {
+            self.shared.spawn(local.map(Rc::as_ref), future)
+        })
     }
 
     /// Runs a call that blocks on a thread of its own. See

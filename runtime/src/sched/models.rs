@@ -6,7 +6,7 @@ use std::future::ready;
 use loom::sync::Arc;
 
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::task::raw::{Schedule, Task};
+use crate::task::raw::{Queue, Schedule, Task};
 
 /// A scheduler for tasks that are never run. The token tells loom of a task that is not freed.
 struct Never {
@@ -14,12 +14,20 @@ struct Never {
 }
 
 impl Schedule for Never {
-    fn schedule(&self, _task: Task, _yielded: bool) {
+    type Queue = Self;
+
+    fn queue(&self) -> Self {
         unreachable!("the models' runnables are not woken");
     }
 
     fn release(&self, _task: &Task) -> Option<Task> {
         unreachable!("the models' runnables do not complete");
+    }
+}
+
+impl Queue for Never {
+    fn push(self, _task: Task) {
+        unreachable!("the models' runnables are not woken");
     }
 }
 
@@ -44,7 +52,7 @@ impl Runnables {
             let never = Never {
                 _token: Arc::new(()),
             };
-            let [entry, known, _join] = Task::new(ready(()), never);
+            let [entry, known, _join] = Task::new(ready(()), never, 0);
             entries.push(entry);
             all.push(Runnable {
                 known,
@@ -69,7 +77,8 @@ impl Runnables {
     }
 
     fn number(&self, task: &Task) -> usize {
-        let at = self.0.iter().position(|known| known.known.same(task));
+        let same = |known: &Runnable| known.known.header_pointer() == task.header_pointer();
+        let at = self.0.iter().position(same);
         at.expect("a runnable that was pushed")
     }
 }

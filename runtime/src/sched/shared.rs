@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,15 +11,16 @@ use super::inject::Inject;
 use super::next::NextSlot;
 use super::queue::Queue;
 use super::watch::Watch;
+use super::worker::Local;
 use crate::block_on::Seat;
 use crate::blocking::Pool;
 use crate::context;
 use crate::error::Stop;
 use crate::poll::poller::Poller;
-use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::sync::{Condvar, Mutex};
 use crate::task::join::{JoinError, JoinHandle};
-use crate::task::raw::{Schedule, Task};
+use crate::task::raw::{Queue as RunnableQueue, Schedule, Task};
 use crate::task::registry::Registry;
 
 /// What a worker shows to the others.
@@ -75,7 +77,6 @@ pub(crate) struct Shared {
     pub(crate) blocking: Pool,
     /// Whether the timer that looks for stuck workers is set.
     pub(crate) watch: Watch,
-    pub(crate) spawned: AtomicUsize,
     shutdown: AtomicBool,
     /// Worker threads that have not ended; the last one cleans up.
     live_workers: Mutex<LiveWorkers>,
@@ -89,13 +90,12 @@ impl Shared {
         Ok(Self {
             seat,
             poller: Poller::new()?,
-            registry: Registry::new(),
+            registry: Registry::new(workers),
             inject: Inject::new(),
             idle: Idle::new(),
             remotes: (0..workers).map(|_| Remote::new()).collect(),
             blocking,
             watch: Watch::new(),
-            spawned: AtomicUsize::new(0),
             shutdown: AtomicBool::new(false),
             live_workers: Mutex::new(LiveWorkers::default()),
             all_ended: Condvar::new(),
@@ -121,19 +121,26 @@ impl Shared {
         }
     }
 
-    pub(crate) fn spawn<F>(self: &Arc<Self>, future: F) -> JoinHandle<F::Output>
+    /// Spawns a task. `local` is this thread's own part, if it is one of the workers.
+    pub(crate) fn spawn<F>(
+        self: &Arc<Self>,
+        local: Option<&Local>,
+        future: F,
+    ) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let [entry, registered, join] = Task::new(future, self.clone());
+        let home = self.registry.home(local.map(Local::index));
+        let [entry, registered, join] = Task::new(future, self.clone(), home);
         if self.is_forked() {
             join.cancel(JoinError::not_started(Stop::Forked.into()));
         } else if let Err(refused) = self.registry.insert(registered) {
             refused.cancel(JoinError::cancelled());
+        } else if let Some(local) = local {
+            local.schedule(entry, false);
         } else {
-            self.spawned.fetch_add(1, Ordering::Relaxed);
-            self.schedule(entry, false);
+            self.schedule_remote(entry);
         }
         JoinHandle::new(join)
     }
@@ -236,15 +243,34 @@ impl Shared {
     }
 }
 
+/// The own queue of a worker of the task's runtime, or the global queue.
+pub(crate) enum RunQueue {
+    Worker(Rc<Local>),
+    Global(Arc<Shared>),
+}
+
 impl Schedule for Arc<Shared> {
-    fn schedule(&self, task: Task, yielded: bool) {
-        match context::local(self) {
-            Some(local) => local.schedule(task, yielded),
-            None => self.schedule_remote(task),
-        }
+    type Queue = RunQueue;
+
+    #[inline]
+    fn queue(&self) -> RunQueue {
+        context::with_local(self, |local| match local {
+            Some(local) => RunQueue::Worker(local.clone()),
+            None => RunQueue::Global(self.clone()),
+        })
     }
 
     fn release(&self, task: &Task) -> Option<Task> {
         self.registry.remove(task)
+    }
+}
+
+impl RunnableQueue for RunQueue {
+    #[inline]
+    fn push(self, task: Task) {
+        match self {
+            RunQueue::Worker(local) => local.schedule(task, false),
+            RunQueue::Global(shared) => shared.schedule_remote(task),
+        }
     }
 }

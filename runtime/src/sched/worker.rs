@@ -56,6 +56,15 @@ pub(crate) struct Local {
 }
 
 impl Local {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The worker's number.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
     /// Returns whether this thread is one of `shared`'s workers at this moment.
     pub(crate) fn is_worker_of(&self, shared: &Shared) -> bool {
         self.live.get() && std::ptr::eq(&*self.shared, shared)
@@ -179,11 +188,14 @@ impl Worker {
             stamp.load(Ordering::Relaxed).wrapping_add(1),
             Ordering::Relaxed,
         );
-        budget::with_fresh(|| task.run());
+        let again = budget::with_fresh(|| task.run());
         stamp.store(
             stamp.load(Ordering::Relaxed).wrapping_add(1),
             Ordering::Relaxed,
         );
+        if let Some(task) = again {
+            self.local.schedule(task, true);
+        }
     }
 
     /// Lets in what waits outside, while there is work inside: runnables of the global queue into

@@ -6,6 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -160,7 +161,7 @@ impl From<JoinError> for io::Error {
 /// # Ok::<_, std::io::Error>(())
 /// ```
 pub struct JoinHandle<T> {
-    task: Task,
+    task: ManuallyDrop<Task>,
     /// The output was handed out.
     taken: bool,
     output: PhantomData<fn() -> T>,
@@ -170,7 +171,7 @@ impl<T> JoinHandle<T> {
     /// Makes the handle from the `JoinHandle`'s reference of a task whose output is a `T`.
     pub(crate) fn new(task: Task) -> Self {
         Self {
-            task,
+            task: ManuallyDrop::new(task),
             taken: false,
             output: PhantomData,
         }
@@ -189,7 +190,7 @@ impl<T> JoinHandle<T> {
     #[must_use]
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle {
-            task: self.task.clone(),
+            task: Task::clone(&self.task),
         }
     }
 
@@ -205,13 +206,9 @@ impl<T> JoinHandle<T> {
             !self.taken,
             "a JoinHandle was polled after it gave the output"
         );
-        if !self.task.is_complete() {
-            self.task.join_waker().register(cx.waker());
-            // After registering: the task wakes whom it finds once it is complete.
-            if !self.task.is_complete() {
-                return Poll::Pending;
-            }
-            drop(self.task.join_waker().take());
+        // SAFETY: this is the task's only JoinHandle.
+        if !unsafe { self.task.poll_complete(cx.waker()) } {
+            return Poll::Pending;
         }
         self.taken = true;
         // SAFETY: this is the task's only JoinHandle, whose `T` is the output type; the task is
@@ -232,9 +229,12 @@ impl<T> Future for JoinHandle<T> {
 }
 
 impl<T> Drop for JoinHandle<T> {
+    #[inline]
     fn drop(&mut self) {
-        drop(self.task.join_waker().take());
-        self.task.drop_join_interest();
+        // SAFETY: the handle is being dropped, so nobody uses the field again.
+        let task = unsafe { ManuallyDrop::take(&mut self.task) };
+        // SAFETY: this is the task's only JoinHandle; `taken` is set where the output is taken.
+        unsafe { task.detach(self.taken) }
     }
 }
 

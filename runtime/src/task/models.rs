@@ -6,9 +6,8 @@ use std::future::Future;
 use loom::sync::Arc;
 
 use super::join::JoinHandle;
-use super::raw::{Schedule, Task};
+use super::raw::{Queue, Schedule, Task};
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// A run queue and a registry, without workers: the model's threads run what is queued.
 #[derive(Clone)]
@@ -33,12 +32,7 @@ impl Runner {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let scheduler = Scheduler {
-            runner: self.clone(),
-            calls: AtomicUsize::new(0),
-            former_calls: AtomicUsize::new(0),
-        };
-        let [entry, registered, join] = Task::new(future, scheduler);
+        let [entry, registered, join] = Task::new(future, self.clone(), 0);
         self.0.registered.lock().push(registered);
         self.0.queue.lock().push_back(entry);
         JoinHandle::new(join)
@@ -47,7 +41,9 @@ impl Runner {
     /// Runs what is queued until nothing is.
     pub(super) fn run_all(&self) {
         while let Some(task) = self.pop() {
-            task.run();
+            if let Some(again) = task.run() {
+                self.0.queue.lock().push_back(again);
+            }
         }
     }
 
@@ -70,37 +66,23 @@ impl Runner {
     }
 }
 
-/// A task's way to the runner. It lives in the task's cell, and so tells when that is freed.
-struct Scheduler {
-    runner: Runner,
-    /// Calls of `schedule` that have begun, and that have returned. Counted with `Relaxed`, so that
-    /// whoever frees the cell reads them right only if all that was done to the task happened
-    /// before.
-    calls: AtomicUsize,
-    former_calls: AtomicUsize,
-}
+impl Schedule for Runner {
+    type Queue = Self;
 
-impl Schedule for Scheduler {
-    fn schedule(&self, task: Task, _yielded: bool) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        self.runner.0.queue.lock().push_back(task);
-        // Whoever runs the task may be done with it by now; the cell must outlive this call.
-        self.former_calls.fetch_add(1, Ordering::Relaxed);
+    fn queue(&self) -> Self {
+        self.clone()
     }
 
     fn release(&self, task: &Task) -> Option<Task> {
-        let mut registered = self.runner.0.registered.lock();
-        let at = registered.iter().position(|entry| entry.same(task))?;
+        let mut registered = self.0.registered.lock();
+        let same = |entry: &Task| entry.header_pointer() == task.header_pointer();
+        let at = registered.iter().position(same)?;
         Some(registered.swap_remove(at))
     }
 }
 
-impl Drop for Scheduler {
-    fn drop(&mut self) {
-        assert_eq!(
-            self.calls.load(Ordering::Relaxed),
-            self.former_calls.load(Ordering::Relaxed),
-            "the task was freed while it was being queued"
-        );
+impl Queue for Runner {
+    fn push(self, task: Task) {
+        self.0.queue.lock().push_back(task);
     }
 }

@@ -11,19 +11,28 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::join::JoinError;
-use super::state::{Idle, Run, State};
+use super::list::Links;
+use super::state::{Completed, Detached, Idle, Run, State, Wake};
 use crate::foreign;
 use crate::sync::UnsafeCell;
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::waker_slot::WakerSlot;
 
 /// Where a task's runnables go, and who keeps it alive until it is done.
 pub(crate) trait Schedule: Send + Sync + 'static {
-    /// Queues the task. `yielded`: it woke itself while it ran, and goes behind the others.
-    fn schedule(&self, task: Task, yielded: bool);
+    /// A queue, with what keeps it alive: once a runnable is in it, the task may be gone, and this
+    /// scheduler, which lies in the task's cell, with it.
+    type Queue: Queue;
+
+    /// Where this thread queues the task.
+    fn queue(&self) -> Self::Queue;
 
     /// Gives up the registry's reference, if it still has it.
     fn release(&self, task: &Task) -> Option<Task>;
+}
+
+/// Takes one runnable.
+pub(crate) trait Queue {
+    /// Queues a task that was woken.
+    fn push(self, task: Task);
 }
 
 /// The part of a task that does not depend on its future. First in the cell, so that both have one
@@ -31,13 +40,15 @@ pub(crate) trait Schedule: Send + Sync + 'static {
 pub(crate) struct Header {
     state: State,
     vtable: &'static VTable,
-    /// Place in the registry, set once before the task is published.
-    registry_key: AtomicUsize,
-    join_waker: WakerSlot,
+    /// Neighbours in the registry.
+    links: Links,
+    /// Who waits for the output: the `JoinHandle`'s until it sets `JOIN_WAKER`, then the
+    /// completer's.
+    join_waker: UnsafeCell<Option<Waker>>,
 }
 
 struct VTable {
-    poll: unsafe fn(NonNull<Header>),
+    poll: unsafe fn(NonNull<Header>) -> bool,
     schedule: unsafe fn(NonNull<Header>),
     cancel: unsafe fn(NonNull<Header>, JoinError),
     take_output: unsafe fn(NonNull<Header>, *mut ()),
@@ -67,19 +78,22 @@ pub(crate) struct Task {
 // and scheduler are `Send` by the bounds of `Task::new`, and the stage is touched by one thread at
 // a time.
 unsafe impl Send for Task {}
-// SAFETY: a shared `Task` gives access to atomics and the waker slot only.
+// SAFETY: a shared `Task` gives access to the state; to the links, which their list's lock guards;
+// and to the join waker, which the state guards.
 unsafe impl Sync for Task {}
 
 impl Task {
-    /// Makes a task. Returns the run queue entry, the registry's reference and the `JoinHandle`'s.
-    pub(crate) fn new<F, S>(future: F, scheduler: S) -> [Task; 3]
+    /// Makes a task whose place in the registry is `home`. Returns the run queue entry, the
+    /// registry's reference and the `JoinHandle`'s.
+    #[inline]
+    pub(crate) fn new<F, S>(future: F, scheduler: S, home: u16) -> [Task; 3]
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
         S: Schedule,
     {
         let header = Header {
-            state: State::new(),
+            state: State::new(home),
             vtable: const {
                 &VTable {
                     poll: poll::<F, S>,
@@ -90,8 +104,8 @@ impl Task {
                     free: free::<F, S>,
                 }
             },
-            registry_key: AtomicUsize::new(usize::MAX),
-            join_waker: WakerSlot::new(),
+            links: Links::new(),
+            join_waker: UnsafeCell::new(None),
         };
         let cell = Box::new(Cell {
             header,
@@ -103,17 +117,22 @@ impl Task {
         [Task { header }, Task { header }, Task { header }]
     }
 
+    #[inline]
     fn header(&self) -> &Header {
         // SAFETY: `self` is a counted reference, so the cell is alive; a header is only shared,
         // never `&mut`.
         unsafe { self.header.as_ref() }
     }
 
-    /// Runs a run queue entry: polls the future once.
-    pub(crate) fn run(self) {
+    /// Runs a run queue entry: polls the future once. Gives the entry back if the task was woken
+    /// meanwhile, to be queued behind the others.
+    #[inline]
+    #[must_use]
+    pub(crate) fn run(self) -> Option<Task> {
         let task = ManuallyDrop::new(self);
         // SAFETY: the vtable is the cell's own, and the entry's reference moves into the call.
-        unsafe { (task.header().vtable.poll)(task.header) }
+        let again = unsafe { (task.header().vtable.poll)(task.header) };
+        again.then(|| ManuallyDrop::into_inner(task))
     }
 
     /// Cancels the task with `error` unless it runs or is complete; a runner cancels it instead.
@@ -138,30 +157,76 @@ impl Task {
         self.header().state.is_complete()
     }
 
-    pub(crate) fn join_waker(&self) -> &WakerSlot {
-        &self.header().join_waker
-    }
-
-    pub(crate) fn same(&self, other: &Task) -> bool {
-        self.header == other.header
-    }
-
-    pub(crate) fn registry_key(&self) -> usize {
-        self.header().registry_key.load(Ordering::Relaxed)
-    }
-
-    /// Notes the place in the registry, before anybody else has the task.
-    pub(crate) fn set_registry_key(&self, key: usize) {
-        self.header().registry_key.store(key, Ordering::Relaxed);
-    }
-
-    /// Gives the `JoinHandle`'s interest up, and drops an output that waits for it.
-    pub(crate) fn drop_join_interest(&self) {
-        if self.header().state.drop_join_interest() {
-            // SAFETY: the vtable is the cell's own; the task is complete with interest, so the
-            // stage is the JoinHandle's, which calls this once.
-            unsafe { (self.header().vtable.drop_output)(self.header) }
+    /// Returns whether the task is complete; if not, `waker` will be woken when it is.
+    ///
+    /// # Safety
+    /// The caller is the task's only `JoinHandle`.
+    #[inline]
+    pub(crate) unsafe fn poll_complete(&self, waker: &Waker) -> bool {
+        let header = self.header();
+        if header.state.is_complete()
+            || header.state.is_join_waker_offered() && !header.state.withdraw_join_waker()
+        {
+            return true;
         }
+        let former = header.join_waker.with_mut(|place| {
+            // SAFETY: `JOIN_WAKER` is not set, so the place is the JoinHandle's, and the caller is
+            // the only one.
+            let place = unsafe { &mut *place };
+            let known = place.as_ref().is_some_and(|known| known.will_wake(waker));
+            // A clone that panics leaves the place as it was, and `JOIN_WAKER` not set.
+            if known {
+                None
+            } else {
+                place.replace(waker.clone())
+            }
+        });
+        drop(former);
+        if header.state.offer_join_waker() {
+            return false;
+        }
+        // SAFETY: as above: `JOIN_WAKER` was not set by this call, and will not be.
+        drop(
+            header
+                .join_waker
+                .with_mut(|place| unsafe { (*place).take() }),
+        );
+        true
+    }
+
+    /// The task's place in the registry.
+    #[inline]
+    pub(crate) fn home(&self) -> u16 {
+        self.header().state.home()
+    }
+
+    /// Gives the `JoinHandle`'s interest and its reference up, and drops what was meant for it: its
+    /// waker, and an output that it has not `taken`.
+    ///
+    /// # Safety
+    /// The caller is the task's only `JoinHandle`, and says rightly whether it has taken the output.
+    #[inline]
+    pub(crate) unsafe fn detach(self, taken: bool) {
+        let task = ManuallyDrop::new(self);
+        match task.header().state.drop_join_interest() {
+            Detached::Nothing => return,
+            Detached::Free => {
+                // SAFETY: the vtable is the cell's own, and no reference is left.
+                return unsafe { (task.header().vtable.free)(task.header) };
+            }
+            Detached::Waker => {
+                // SAFETY: `drop_join_interest` took the waker back from who completes.
+                let waker = |place: *mut Option<Waker>| unsafe { (*place).take() };
+                drop(task.header().join_waker.with_mut(waker));
+            }
+            Detached::Output if taken => {}
+            Detached::Output => {
+                // SAFETY: the vtable is the cell's own; the task is complete with interest, so the
+                // stage is the JoinHandle's, which calls this once.
+                unsafe { (task.header().vtable.drop_output)(task.header) }
+            }
+        }
+        drop(ManuallyDrop::into_inner(task));
     }
 
     /// Moves the output of a complete task to `output`.
@@ -178,7 +243,29 @@ impl Task {
         output.expect("the output is taken once")
     }
 
+    /// The pointer, while the reference stays.
+    #[inline]
+    pub(crate) fn header_pointer(&self) -> NonNull<Header> {
+        self.header
+    }
+
+    /// Turns the reference into a pointer.
+    #[inline]
+    pub(crate) fn into_header(self) -> NonNull<Header> {
+        ManuallyDrop::new(self).header
+    }
+
+    /// Turns a pointer from [`into_header`](Self::into_header) back into the reference.
+    ///
+    /// # Safety
+    /// The pointer comes from `into_header`, and is turned back once.
+    #[inline]
+    pub(crate) unsafe fn from_header(header: NonNull<Header>) -> Self {
+        Self { header }
+    }
+
     /// Turns the reference into a pointer for a queue.
+    #[inline]
     pub(crate) fn into_raw(self) -> *mut Header {
         ManuallyDrop::new(self).header.as_ptr()
     }
@@ -187,6 +274,7 @@ impl Task {
     ///
     /// # Safety
     /// The pointer comes from `into_raw`, and is turned back once.
+    #[inline]
     pub(crate) unsafe fn from_raw(raw: *mut Header) -> Self {
         // SAFETY: `into_raw` gave a pointer that was not null.
         let header = unsafe { NonNull::new_unchecked(raw) };
@@ -204,11 +292,20 @@ impl Clone for Task {
 }
 
 impl Drop for Task {
+    #[inline]
     fn drop(&mut self) {
-        if self.header().state.drop_ref() {
+        if self.header().state.drop_refs(1) {
             // SAFETY: the vtable is the cell's own, and no other reference exists.
             unsafe { (self.header().vtable.free)(self.header) }
         }
+    }
+}
+
+impl Header {
+    /// The task's links, for the list that it is in.
+    #[inline]
+    pub(crate) fn links(&self) -> &Links {
+        &self.links
     }
 }
 
@@ -230,34 +327,49 @@ unsafe fn cell<'a, F: Future, S>(header: NonNull<Header>) -> &'a Cell<F, S> {
     unsafe { header.cast().as_ref() }
 }
 
+/// Polls the task once. Returns whether its entry must be queued again.
+///
 /// # Safety
 /// `header` belongs to a `Cell<F, S>`; the caller's run queue entry is its reference, which this
-/// consumes.
-unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) {
-    let task = Task { header };
-    // SAFETY: `task` keeps the cell alive until it is dropped, after the last use of `cell`.
+/// consumes unless it returns `true`.
+unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> bool {
+    // SAFETY: the entry's reference keeps the cell alive until it is dropped, and that is the last
+    // thing done to the cell in each case below.
     let cell = unsafe { cell::<F, S>(header) };
-    match cell.header.state.start_running() {
-        Run::Nothing => return,
-        Run::Cancel => return finish(cell, &task, Err(JoinError::cancelled())),
-        Run::Poll => {}
-    }
-    // The waker borrows the entry's reference: a future that does not keep it costs no counting.
-    let waker = ManuallyDrop::new(waker_of(header));
-    let mut cx = Context::from_waker(&waker);
-    let polled = catch_unwind(AssertUnwindSafe(|| poll_stage(cell, &mut cx)));
-    let output = match polled {
-        Ok(Poll::Ready(output)) => Ok(output),
-        Err(panic) => Err(JoinError::panicked(panic)),
-        Ok(Poll::Pending) => match cell.header.state.stop_running() {
-            Idle::Waits => return,
-            // The new entry has a reference of its own: whoever runs it may be done with it before
-            // `schedule`, whose scheduler lies in the cell, returns.
-            Idle::Again => return cell.scheduler.schedule(Task { header }, true),
-            Idle::Cancel => Err(JoinError::cancelled()),
-        },
+    let output = match cell.header.state.start_running() {
+        Run::Nothing => return false,
+        Run::Free => {
+            // SAFETY: no reference is left.
+            unsafe { free::<F, S>(header) };
+            return false;
+        }
+        Run::Cancel => Err(JoinError::cancelled()),
+        Run::Poll => {
+            // The waker borrows the entry's reference: a future that does not keep it costs no
+            // counting.
+            let waker = ManuallyDrop::new(waker_of(header));
+            let mut cx = Context::from_waker(&waker);
+            let polled = catch_unwind(AssertUnwindSafe(|| poll_stage(cell, &mut cx)));
+            match polled {
+                Ok(Poll::Ready(output)) => Ok(output),
+                Err(panic) => Err(JoinError::panicked(panic)),
+                Ok(Poll::Pending) => match cell.header.state.stop_running() {
+                    Idle::Waits => return false,
+                    Idle::Again => return true,
+                    Idle::Free => {
+                        // SAFETY: no reference is left.
+                        unsafe { free::<F, S>(header) };
+                        return false;
+                    }
+                    Idle::Cancel => Err(JoinError::cancelled()),
+                },
+            }
+        }
     };
-    finish(cell, &task, output);
+    // SAFETY: the cell is alive by the entry's reference, which goes with the completion; `RUNNING`
+    // is ours.
+    unsafe { finish::<F, S>(header, output, 1) };
+    false
 }
 
 /// Polls the future in the stage. This thread owns the stage.
@@ -275,12 +387,19 @@ fn poll_stage<F: Future, S>(cell: &Cell<F, S>, cx: &mut Context<'_>) -> Poll<F::
 }
 
 /// Completes a task that this thread runs: drops the future, publishes the output, and wakes who
-/// waits for it.
-fn finish<F: Future, S: Schedule>(
-    cell: &Cell<F, S>,
-    task: &Task,
+/// waits for it. Drops `refs` references of the caller's.
+///
+/// # Safety
+/// `header` belongs to a live `Cell<F, S>`, whose stage the caller owns by `RUNNING`, and the caller
+/// has the references that it lets this drop.
+unsafe fn finish<F: Future, S: Schedule>(
+    header: NonNull<Header>,
     output: Result<F::Output, JoinError>,
+    refs: u64,
 ) {
+    // SAFETY: alive by the caller's promise, until its references are dropped, and that is the last
+    // thing done to the cell in each case below.
+    let cell = unsafe { cell::<F, S>(header) };
     // A panic in the future's drop must not leave the task running for ever, and is reported as the
     // task's own.
     let output = match drop_stage(cell) {
@@ -294,17 +413,33 @@ fn finish<F: Future, S: Schedule>(
     cell.stage.with_mut(|stage| {
         // SAFETY: `RUNNING` is ours (rule 1), and the stage is empty by `drop_stage`, so nothing is
         // dropped here.
-        unsafe { *stage = Stage::Output(output) }
+        unsafe { stage.write(Stage::Output(output)) }
     });
-    if cell.header.state.complete() {
-        if let Some(waker) = cell.header.join_waker.take() {
-            foreign::wake(waker);
+    let task = ManuallyDrop::new(Task { header });
+    // The registry's reference goes with the caller's.
+    let released = cell.scheduler.release(&task).map(Task::into_header);
+    let refs = refs + u64::from(released.is_some());
+    let (is_last, waker) = match cell.header.state.complete(refs) {
+        Completed::Done => (false, None),
+        Completed::Wake => {
+            // SAFETY: the task was complete while `JOIN_WAKER` was set, so the waker is ours.
+            let waker = |place: *mut Option<Waker>| unsafe { (*place).take() };
+            let waker = cell.header.join_waker.with_mut(waker);
+            (cell.header.state.drop_refs(refs), waker)
         }
-    } else {
-        // Nobody will take the output. A panic in its drop concerns nobody either.
-        foreign::drop_contained(drop_stage(cell));
+        Completed::Unwanted => {
+            // Nobody will take the output. A panic in its drop concerns nobody either.
+            foreign::drop_contained(drop_stage(cell));
+            (cell.header.state.complete_unwanted(refs), None)
+        }
+    };
+    if is_last {
+        // SAFETY: no reference is left.
+        unsafe { free::<F, S>(header) };
     }
-    drop(cell.scheduler.release(task));
+    if let Some(waker) = waker {
+        foreign::wake(waker);
+    }
 }
 
 /// Empties the stage, which this thread owns, and catches what its content's drop throws.
@@ -332,19 +467,19 @@ fn drop_stage<F: Future, S>(cell: &Cell<F, S>) -> Result<(), Box<dyn Any + Send>
 /// `header` belongs to a `Cell<F, S>`; the reference of the new entry is counted already, and this
 /// consumes it.
 unsafe fn schedule<F: Future, S: Schedule>(header: NonNull<Header>) {
-    // SAFETY: the entry's reference, which moves into the queue below, keeps the cell alive; the
-    // scheduler may drop it meanwhile, but then the caller of the waker still holds its own.
+    // SAFETY: the entry's reference keeps the cell alive until it moves into the queue below, which
+    // does not lie in the cell.
     let cell = unsafe { cell::<F, S>(header) };
-    cell.scheduler.schedule(Task { header }, false);
+    let queue = cell.scheduler.queue();
+    queue.push(Task { header });
 }
 
 /// # Safety
-/// `header` belongs to a live `Cell<F, S>`, and the caller owns the stage by `State::shutdown`.
+/// `header` belongs to a live `Cell<F, S>`, to which the caller keeps a reference, and the caller
+/// owns the stage by `State::shutdown`.
 unsafe fn cancel<F: Future, S: Schedule>(header: NonNull<Header>, error: JoinError) {
-    // SAFETY: alive by the caller's promise.
-    let cell = unsafe { cell::<F, S>(header) };
-    let task = ManuallyDrop::new(Task { header });
-    finish(cell, &task, Err(error));
+    // SAFETY: alive by the caller's promise, which keeps its reference.
+    unsafe { finish::<F, S>(header, Err(error), 0) };
 }
 
 /// # Safety
@@ -385,6 +520,19 @@ unsafe fn free<F: Future, S>(header: NonNull<Header>) {
 /// One vtable for the wakers of all tasks.
 static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
 
+/// Wakes if `waker` is a task's, otherwise gives it back. A task's waker runs no foreign code.
+#[inline]
+pub(crate) fn wake_if_ours(waker: Waker) -> Result<(), Waker> {
+    if !std::ptr::eq(waker.vtable(), &raw const WAKER) {
+        return Err(waker);
+    }
+    let waker = ManuallyDrop::new(waker);
+    // SAFETY: the waker's own vtable says that `data` is what `wake` expects; the reference moves
+    // into the call.
+    unsafe { wake(waker.data()) };
+    Ok(())
+}
+
 fn waker_of(header: NonNull<Header>) -> Waker {
     // SAFETY: the functions of `WAKER` expect a header pointer that owns a reference, and are
     // thread-safe. The caller either passes such a reference or keeps the waker from being dropped.
@@ -412,18 +560,20 @@ unsafe fn clone_waker(data: *const ()) -> RawWaker {
 unsafe fn wake(data: *const ()) {
     // SAFETY: the contract of `RawWakerVTable`: `data` is that of a live waker, whose reference
     // this consumes.
-    let task = unsafe { task_of(data) };
-    wake_task(&task);
+    let task = ManuallyDrop::new(unsafe { task_of(data) });
+    match task.header().state.wake() {
+        Wake::Nothing => {}
+        // SAFETY: the vtable is the cell's own, and the waker's reference is the entry's now.
+        Wake::Queue => unsafe { (task.header().vtable.schedule)(task.header) },
+        // SAFETY: the vtable is the cell's own, and no reference is left.
+        Wake::Free => unsafe { (task.header().vtable.free)(task.header) },
+    }
 }
 
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: the contract of `RawWakerVTable`: `data` is that of a live waker, whose reference
     // stays.
     let task = ManuallyDrop::new(unsafe { task_of(data) });
-    wake_task(&task);
-}
-
-fn wake_task(task: &Task) {
     if task.header().state.wake_by_ref() {
         // SAFETY: the vtable is the cell's own, and `wake_by_ref` counted the reference that the
         // entry takes.

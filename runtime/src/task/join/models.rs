@@ -14,6 +14,7 @@ use crate::sync::thread;
 /// exchange finds the output; the old one is dropped, and none is kept.
 ///
 /// Mutant: join_registers_without_a_second_look: a completion right before is missed.
+/// Mutant: join_exchanges_an_offered_waker: the handle and the completer have one waker.
 /// Mutant: join_is_complete_relaxed: the output is taken before it is seen.
 /// Mutant: task_complete_relaxed: the output is taken before it is written.
 /// Mutant: task_join_waker_taken_early: a waker registered before completion is not found.

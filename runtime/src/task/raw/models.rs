@@ -47,7 +47,8 @@ fn ready_at_second_poll<T: Send + 'static>(
 ///
 /// Mutant: task_update_unreleased: a poll does not see what the poll before it wrote.
 /// Mutant: task_drop_ref_relaxed: the cell is freed before what others did to it is seen.
-/// Mutant: task_again_without_a_reference: the cell is freed while its scheduler is in use.
+/// Mutant: task_wake_keeps_its_reference: the reference of a coalesced wake is never dropped.
+/// Mutant: task_waits_with_its_reference: the reference of an entry is never dropped.
 #[test]
 fn task_has_one_poller_at_a_time() {
     model("task_has_one_poller_at_a_time", Some(3), || {

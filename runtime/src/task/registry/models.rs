@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 use loom::sync::Arc;
 
 use super::super::join::JoinHandle;
-use super::super::raw::Schedule;
+use super::super::raw::{Queue, Schedule};
 use super::*;
 use crate::sched::inject::Inject;
 use crate::sync::model::{block_on, model};
@@ -23,8 +23,10 @@ struct Shared {
 struct Runtime(Arc<Shared>);
 
 impl Schedule for Runtime {
-    fn schedule(&self, task: Task, _yielded: bool) {
-        self.0.inject.push(task);
+    type Queue = Self;
+
+    fn queue(&self) -> Self {
+        self.clone()
     }
 
     fn release(&self, task: &Task) -> Option<Task> {
@@ -32,10 +34,16 @@ impl Schedule for Runtime {
     }
 }
 
+impl Queue for Runtime {
+    fn push(self, task: Task) {
+        self.0.inject.push(task);
+    }
+}
+
 impl Runtime {
     fn new() -> Self {
         Self(Arc::new(Shared {
-            registry: Registry::new(),
+            registry: Registry::new(0),
             inject: Inject::new(),
         }))
     }
@@ -46,11 +54,11 @@ impl Runtime {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let [entry, registered, join] = Task::new(future, self.clone());
+        let [entry, registered, join] = Task::new(future, self.clone(), 0);
         if let Err(refused) = self.0.registry.insert(registered) {
             refused.cancel(JoinError::cancelled());
         } else {
-            self.schedule(entry, false);
+            self.clone().push(entry);
         }
         JoinHandle::new(join)
     }
@@ -64,12 +72,14 @@ impl Runtime {
     fn run_all(&self) {
         let next = || self.0.inject.pop(1, |_| unreachable!("one was asked for"));
         while let Some(task) = next() {
-            task.run();
+            if let Some(again) = task.run() {
+                self.clone().push(again);
+            }
         }
     }
 
     fn assert_empty(&self) {
-        assert_eq!(self.0.registry.len(), 0, "a task is still registered");
+        assert_eq!(self.0.registry.counts().0, 0, "a task is still registered");
         assert_eq!(self.0.inject.len(), 0, "a runnable is still queued");
     }
 }
