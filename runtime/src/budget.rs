@@ -11,41 +11,45 @@ use std::task::{Context, Poll};
 const BUDGET: u8 = 128;
 
 thread_local! {
-    /// Units left to the task that runs on this thread; `None` outside of tasks.
-    static LEFT: Cell<Option<u8>> = const { Cell::new(None) };
+    /// Units left to the task that runs on this thread, or [`UNLIMITED`].
+    static LEFT: Cell<u8> = const { Cell::new(UNLIMITED) };
 }
+
+/// Outside of tasks.
+const UNLIMITED: u8 = u8::MAX;
 
 /// Runs `f` with a fresh budget.
 pub(crate) fn with_fresh<R>(f: impl FnOnce() -> R) -> R {
     /// Restores what was left, also when `f` panics.
-    struct Restore(Option<u8>);
+    struct Restore(u8);
     impl Drop for Restore {
         fn drop(&mut self) {
             LEFT.set(self.0);
         }
     }
-    let _restore = Restore(LEFT.replace(Some(BUDGET)));
+    let _restore = Restore(LEFT.replace(BUDGET));
     f()
 }
 
 /// One unit of the budget. It goes back when dropped, unless the operation [completed](Self::spend):
 /// waiting costs nothing, or a task that waits for many things at once would never reach the last.
 #[must_use]
-pub(crate) struct Unit {
-    spent: bool,
-}
+pub(crate) struct Unit(());
 
 impl Unit {
     /// The operation has completed.
-    pub(crate) fn spend(mut self) {
-        self.spent = true;
+    #[inline]
+    pub(crate) fn spend(self) {
+        std::mem::forget(self);
     }
 }
 
 impl Drop for Unit {
+    #[inline]
     fn drop(&mut self) {
-        if !self.spent {
-            LEFT.set(LEFT.get().map(|left| left + 1));
+        let left = LEFT.get();
+        if left < BUDGET {
+            LEFT.set(left + 1);
         }
     }
 }
@@ -54,14 +58,14 @@ impl Drop for Unit {
 #[inline]
 pub(crate) fn poll_proceed(cx: &Context<'_>) -> Poll<Unit> {
     match LEFT.get() {
-        None => {}
-        Some(0) => {
+        UNLIMITED => {}
+        0 => {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Some(left) => LEFT.set(Some(left - 1)),
+        left => LEFT.set(left - 1),
     }
-    Poll::Ready(Unit { spent: false })
+    Poll::Ready(Unit(()))
 }
 
 #[cfg(test)]

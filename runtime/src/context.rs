@@ -1,10 +1,8 @@
 //! What a thread knows of the runtime it belongs to.
 //!
 //! What a worker asks for at every wake and spawn is kept apart from the list of what was entered,
-//! and is read without counting references. Its cell is borrowed while the worker's part is used,
-//! and that may run foreign code, which may enter and leave runtimes. But it changes only as a
-//! thread starts or stops to drive a runtime, and foreign code cannot do that on a worker:
-//! `block_on` refuses.
+//! and is not dropped at thread exit: so a look at it is a few plain loads. It changes only as a
+//! thread starts or stops to drive a runtime.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -13,7 +11,7 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::sched::shared::Shared;
+use crate::sched::shared::{RunQueue, Shared};
 use crate::sched::worker::Local;
 
 /// How a thread belongs to a runtime.
@@ -131,24 +129,27 @@ pub(crate) fn shared() -> io::Result<Arc<Shared>> {
     Ok(shared)
 }
 
-/// As [`shared`], but does not count a reference if the runtime is that of this thread's worker.
-#[inline]
-pub(crate) fn with_shared<R>(f: impl FnOnce(&Arc<Shared>, Option<&Local>) -> R) -> io::Result<R> {
+/// Where this thread queues the tasks that it spawns.
+pub(crate) fn run_queue() -> io::Result<RunQueue> {
     if !IN_WORKER.get() {
-        return shared().map(|shared| f(&shared, None));
+        return shared().map(|shared| run_queue_of(&shared));
     }
-    WORKER.with_borrow(|worker| {
-        let local = worker.as_deref().expect("entered with the worker's part");
-        local.shared().check_fork()?;
-        Ok(f(local.shared(), Some(local)))
-    })
+    let local = WORKER.with_borrow(|worker| worker.as_deref().cloned());
+    let local = local.expect("a worker's context comes with its part");
+    local.shared().check_fork()?;
+    Ok(RunQueue::Worker(local))
 }
 
-/// Passes the thread's own part of `shared`, if it is one of its workers at this moment.
-#[inline]
-pub(crate) fn with_local<R>(shared: &Shared, f: impl FnOnce(Option<&Rc<Local>>) -> R) -> R {
-    WORKER.with_borrow(|worker| {
-        let local = worker.as_deref();
-        f(local.filter(|local| local.is_worker_of(shared)))
-    })
+/// Where this thread queues tasks of `shared`.
+pub(crate) fn run_queue_of(shared: &Arc<Shared>) -> RunQueue {
+    // Cloned out (a plain increment): what the caller does with it may run foreign code that looks
+    // here again.
+    let local = WORKER.with_borrow(|worker| {
+        let local = worker.as_deref()?;
+        local.is_worker_of(shared).then(|| local.clone())
+    });
+    match local {
+        Some(local) => RunQueue::Worker(local),
+        None => RunQueue::Global(shared.clone()),
+    }
 }

@@ -67,8 +67,8 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match context::with_shared(|shared, local| shared.spawn(local, future)) {
-        Ok(handle) => handle,
+    match context::run_queue() {
+        Ok(queue) => queue.spawn(future),
         Err(err) => panic!("spawn: {err}"),
     }
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle as Thread;
 use std::time::Duration;
@@ -53,9 +52,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        context::with_local(&self.shared, |local| {
-            self.shared.spawn(local.map(Rc::as_ref), future)
-        })
+        context::run_queue_of(&self.shared).spawn(future)
     }
 
     /// Runs a call that blocks on a thread of its own. See

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::idle::Idle;
 use super::inject::Inject;
 use super::next::NextSlot;
-use super::queue::Queue;
+use super::queue::Queue as Ring;
 use super::watch::Watch;
 use super::worker::Local;
 use crate::block_on::Seat;
@@ -20,13 +20,13 @@ use crate::poll::poller::Poller;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::sync::{Condvar, Mutex};
 use crate::task::join::{JoinError, JoinHandle};
-use crate::task::raw::{Queue as RunnableQueue, Schedule, Task};
+use crate::task::raw::{Queue, Schedule, Task};
 use crate::task::registry::Registry;
 
 /// What a worker shows to the others.
 #[derive(Debug)]
 pub(crate) struct Remote {
-    pub(crate) queue: Queue,
+    pub(crate) queue: Ring,
     pub(crate) next: NextSlot,
     /// Odd while the worker runs a task; moves on at each start and end.
     pub(crate) stamp: AtomicU64,
@@ -39,7 +39,7 @@ pub(crate) struct Remote {
 impl Remote {
     fn new() -> Self {
         Self {
-            queue: Queue::new(),
+            queue: Ring::new(),
             next: NextSlot::new(),
             stamp: AtomicU64::new(0),
             seen: AtomicU64::new(0),
@@ -119,30 +119,6 @@ impl Shared {
         } else {
             Ok(())
         }
-    }
-
-    /// Spawns a task. `local` is this thread's own part, if it is one of the workers.
-    pub(crate) fn spawn<F>(
-        self: &Arc<Self>,
-        local: Option<&Local>,
-        future: F,
-    ) -> JoinHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let home = self.registry.home(local.map(Local::index));
-        let [entry, registered, join] = Task::new(future, self.clone(), home);
-        if self.is_forked() {
-            join.cancel(JoinError::not_started(Stop::Forked.into()));
-        } else if let Err(refused) = self.registry.insert(registered) {
-            refused.cancel(JoinError::cancelled());
-        } else if let Some(local) = local {
-            local.schedule(entry, false);
-        } else {
-            self.schedule_remote(entry);
-        }
-        JoinHandle::new(join)
     }
 
     /// Queues a runnable from a thread that is no worker of this runtime.
@@ -243,34 +219,71 @@ impl Shared {
     }
 }
 
-/// The own queue of a worker of the task's runtime, or the global queue.
+/// Where a thread queues a runtime's tasks.
 pub(crate) enum RunQueue {
+    /// The own queue of the worker on this thread.
     Worker(Rc<Local>),
+    /// The global queue: the thread is no worker of the runtime.
     Global(Arc<Shared>),
 }
 
-impl Schedule for Arc<Shared> {
-    type Queue = RunQueue;
-
-    #[inline]
-    fn queue(&self) -> RunQueue {
-        context::with_local(self, |local| match local {
-            Some(local) => RunQueue::Worker(local.clone()),
-            None => RunQueue::Global(self.clone()),
-        })
+impl RunQueue {
+    fn shared(&self) -> &Arc<Shared> {
+        match self {
+            RunQueue::Worker(local) => local.shared(),
+            RunQueue::Global(shared) => shared,
+        }
     }
 
-    fn release(&self, task: &Task) -> Option<Task> {
-        self.registry.remove(task)
+    /// Spawns a task, whose first poll is queued here.
+    pub(crate) fn spawn<F>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let [entry, registered, join] = Task::new(future, self.shared().clone(), self.home());
+        self.admit(entry, registered, &join);
+        JoinHandle::new(join)
+    }
+
+    fn home(&self) -> u16 {
+        match self {
+            RunQueue::Worker(local) => local.shared().registry.home(Some(local.index())),
+            RunQueue::Global(shared) => shared.registry.home(None),
+        }
+    }
+
+    /// Registers and queues a new task, or cancels it. Apart from `spawn`, so that it is compiled
+    /// once and not for every future.
+    fn admit(self, entry: Task, registered: Task, join: &Task) {
+        let shared = self.shared();
+        if shared.is_forked() {
+            join.cancel(JoinError::not_started(Stop::Forked.into()));
+        } else if let Err(refused) = shared.registry.insert(registered) {
+            refused.cancel(JoinError::cancelled());
+        } else {
+            self.push(entry);
+        }
     }
 }
 
-impl RunnableQueue for RunQueue {
-    #[inline]
+impl Queue for RunQueue {
     fn push(self, task: Task) {
         match self {
             RunQueue::Worker(local) => local.schedule(task, false),
             RunQueue::Global(shared) => shared.schedule_remote(task),
         }
+    }
+}
+
+impl Schedule for Arc<Shared> {
+    type Queue = RunQueue;
+
+    fn queue(&self) -> RunQueue {
+        context::run_queue_of(self)
+    }
+
+    fn release(&self, task: &Task) -> Option<Task> {
+        self.registry.remove(task)
     }
 }

@@ -27,11 +27,11 @@ use crate::budget;
 /// # Ok::<_, std::io::Error>(())
 /// ```
 pub struct JoinError {
-    why: Why,
+    /// `None` if it was cancelled. Boxed, because every task has room for one.
+    why: Option<Box<Why>>,
 }
 
 enum Why {
-    Cancelled,
     /// In a mutex to be `Sync`: the payload is only ever moved out.
     Panicked(Mutex<Box<dyn Any + Send>>),
     NotStarted(io::Error),
@@ -39,42 +39,40 @@ enum Why {
 
 impl JoinError {
     pub(crate) fn cancelled() -> Self {
-        Self {
-            why: Why::Cancelled,
-        }
+        Self { why: None }
     }
 
     pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Self {
         Self {
-            why: Why::Panicked(Mutex::new(payload)),
+            why: Some(Box::new(Why::Panicked(Mutex::new(payload)))),
         }
     }
 
     pub(crate) fn not_started(err: io::Error) -> Self {
         Self {
-            why: Why::NotStarted(err),
+            why: Some(Box::new(Why::NotStarted(err))),
         }
     }
 
     /// Returns whether the task was aborted, or dropped at the runtime's shutdown.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.why, Why::Cancelled)
+        self.why.is_none()
     }
 
     /// Returns whether the task panicked.
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        matches!(self.why, Why::Panicked(_))
+        matches!(self.why.as_deref(), Some(Why::Panicked(_)))
     }
 
     /// Returns why the task could not be started: no thread for a blocking call, or a runtime of a
     /// forked parent.
     #[must_use]
     pub fn not_started_error(&self) -> Option<&io::Error> {
-        match &self.why {
-            Why::NotStarted(err) => Some(err),
-            Why::Cancelled | Why::Panicked(_) => None,
+        match self.why.as_deref() {
+            Some(Why::NotStarted(err)) => Some(err),
+            Some(Why::Panicked(_)) | None => None,
         }
     }
 
@@ -83,11 +81,13 @@ impl JoinError {
     /// # Errors
     /// Returns the error itself if the task did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
-        match self.why {
-            Why::Panicked(payload) => {
+        match self.why.map(|why| *why) {
+            Some(Why::Panicked(payload)) => {
                 Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
             }
-            why => Err(Self { why }),
+            why => Err(Self {
+                why: why.map(Box::new),
+            }),
         }
     }
 
@@ -102,7 +102,7 @@ impl JoinError {
 
     /// The panic's message, where it is text.
     fn message(&self) -> Option<String> {
-        let Why::Panicked(payload) = &self.why else {
+        let Some(Why::Panicked(payload)) = self.why.as_deref() else {
             return None;
         };
         let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,10 +113,10 @@ impl JoinError {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.why {
-            Why::Cancelled => f.write_str("task was cancelled"),
-            Why::NotStarted(err) => write!(f, "task was not started: {err}"),
-            Why::Panicked(_) => match self.message() {
+        match self.why.as_deref() {
+            None => f.write_str("task was cancelled"),
+            Some(Why::NotStarted(err)) => write!(f, "task was not started: {err}"),
+            Some(Why::Panicked(_)) => match self.message() {
                 Some(message) => write!(f, "task panicked: {message}"),
                 None => f.write_str("task panicked"),
             },
@@ -202,18 +202,19 @@ impl<T> JoinHandle<T> {
 
     /// Polls for the output without taking from the budget.
     pub(crate) fn poll_output(&mut self, cx: &Context<'_>) -> Poll<Result<T, JoinError>> {
+        ready!(poll_complete(&self.task, cx));
+        Poll::Ready(self.take_output())
+    }
+
+    /// Takes the output of a task that was seen complete.
+    fn take_output(&mut self) -> Result<T, JoinError> {
         assert!(
-            !self.taken,
+            !std::mem::replace(&mut self.taken, true),
             "a JoinHandle was polled after it gave the output"
         );
-        // SAFETY: this is the task's only JoinHandle.
-        if !unsafe { self.task.poll_complete(cx.waker()) } {
-            return Poll::Pending;
-        }
-        self.taken = true;
         // SAFETY: this is the task's only JoinHandle, whose `T` is the output type; the task is
         // complete, and `taken` was not set before.
-        Poll::Ready(unsafe { self.task.take_output() })
+        unsafe { self.task.take_output() }
     }
 }
 
@@ -221,10 +222,27 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let unit = ready!(budget::poll_proceed(cx));
-        let output = ready!(self.poll_output(cx));
-        unit.spend();
-        Poll::Ready(output)
+        ready!(poll_within_budget(&self.task, cx));
+        Poll::Ready(self.take_output())
+    }
+}
+
+/// As [`poll_complete`], and takes from the budget. Apart from `poll`, so that it is compiled once
+/// and not for every type of output.
+fn poll_within_budget(task: &Task, cx: &Context<'_>) -> Poll<()> {
+    let unit = ready!(budget::poll_proceed(cx));
+    ready!(poll_complete(task, cx));
+    unit.spend();
+    Poll::Ready(())
+}
+
+/// Polls for the completion of a `JoinHandle`'s task.
+fn poll_complete(task: &Task, cx: &Context<'_>) -> Poll<()> {
+    // SAFETY: called with the task of a JoinHandle, and there is one.
+    if unsafe { task.poll_complete(cx.waker()) } {
+        Poll::Ready(())
+    } else {
+        Poll::Pending
     }
 }
 
