@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::sched::shared::{RunQueue, Shared};
 use crate::sched::worker::Local;
+use crate::time::sleep;
 
 /// How a thread belongs to a runtime.
 struct Context {
@@ -54,9 +55,10 @@ impl Drop for Entered {
                 .rposition(|context| context.serial == self.serial)?;
             let left = contexts.remove(place);
             IN_WORKER.set(contexts.last().is_some_and(|context| context.is_worker));
-            Some(left)
+            let innermost = contexts.last().map(|context| &context.shared);
+            Some((left, sleep::leave_timers_for(innermost)))
         });
-        let is_worker = matches!(&left, Ok(Some(context)) if context.is_worker);
+        let is_worker = matches!(&left, Ok(Some((context, _))) if context.is_worker);
         let local = is_worker.then(|| WORKER.take()).flatten();
         drop(local.map(ManuallyDrop::into_inner));
         drop(left);
@@ -64,13 +66,14 @@ impl Drop for Entered {
 }
 
 fn push(shared: Arc<Shared>, is_worker: bool, polls_futures: bool) -> Entered {
-    CONTEXTS.with(|contexts| {
+    let (entered, left) = CONTEXTS.with(|contexts| {
         let mut contexts = contexts.borrow_mut();
         let serial = contexts
             .iter()
             .map(|context| context.serial)
             .max()
             .map_or(0, |max| max + 1);
+        let left = sleep::leave_timers_for(Some(&shared));
         contexts.push(Context {
             serial,
             shared,
@@ -78,11 +81,14 @@ fn push(shared: Arc<Shared>, is_worker: bool, polls_futures: bool) -> Entered {
             polls_futures,
         });
         IN_WORKER.set(is_worker);
-        Entered {
+        let entered = Entered {
             serial,
             not_send: PhantomData,
-        }
-    })
+        };
+        (entered, left)
+    });
+    drop(left);
+    entered
 }
 
 /// Makes `shared` the thread's runtime, for `spawn` and new descriptors.

@@ -346,6 +346,87 @@ fn dropped_and_fired_timers_leave_nothing_behind() {
     });
 }
 
+/// A loop with a timeout around each step: each takes over the timer that the one before left behind,
+/// which wakes nobody, and the last one fires for its own deadline.
+#[test]
+fn timers_taken_over_again_and_again_fire_for_the_last_deadline_only() {
+    on_both(|| async {
+        let deadlines = [HOUR, 40 * MS, 2 * HOUR, 20 * MS, HOUR, 5 * MS, 10 * MS];
+        for round in 0..30 {
+            let start = now();
+            for &delay in &deadlines[round % deadlines.len()..] {
+                drop(blocked(sleep(delay)).await);
+            }
+            assert!(timeout(HOUR, yield_now()).await.is_ok());
+            let delay = (round % 3 + 1) as u32 * MS;
+            sleep(delay).await;
+            assert!(now() - start >= delay, "early");
+            assert!(now() - start < delay + LATE, "late");
+        }
+    });
+}
+
+/// What sleeps of one task left behind is taken over by another's: the waker is the new one.
+#[test]
+fn timer_left_by_one_task_wakes_the_next_one() {
+    on_both(|| async {
+        for _ in 0..50 {
+            for _ in 0..2 {
+                let left = spawn(async { drop(blocked(sleep(MS)).await) });
+                joined(left.await);
+            }
+            joined(spawn(sleep(2 * MS)).await);
+        }
+    });
+}
+
+/// More at the same time than a thread keeps, with deadlines so far away that a timer which stayed in
+/// the wheel would stay for the test's whole life.
+#[test]
+fn many_sleeps_dropped_at_once_leave_nothing_behind() {
+    within(|| {
+        for runtime in [current(), multi(2)] {
+            runtime.block_on(async {
+                let mut sleeping = Vec::new();
+                for _ in 0..1000 {
+                    sleeping.push(blocked(sleep(HOUR)).await);
+                }
+                assert!(runtime.metrics().timers >= 1000);
+                drop(sleeping);
+                assert!(runtime.metrics().timers <= 1, "but for the watch");
+            });
+            common::until_blocking(|| runtime.metrics().timers == 0);
+        }
+    });
+}
+
+/// A timer that was left under one runtime is not set under another that the thread has entered: the
+/// first is not driven.
+#[test]
+fn timer_left_in_a_runtime_that_nobody_drives_is_not_taken_over() {
+    within(|| {
+        let (idle, driven) = (current(), current());
+        let _entered = idle.handle().enter();
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        for _ in 0..3 {
+            let mut left = Box::pin(sleep(HOUR));
+            assert!(left.as_mut().poll(&mut cx).is_pending());
+        }
+        driven.block_on(sleep(2 * MS));
+        let left = Box::pin(sleep(HOUR));
+        drop(left);
+        driven.block_on(async {
+            let mut of_idle = Box::pin(sleep(HOUR));
+            {
+                let _entered = idle.handle().enter();
+                assert!(poll_once(of_idle.as_mut()).await.is_pending());
+            }
+            drop(of_idle);
+            sleep(2 * MS).await;
+        });
+    });
+}
+
 /// A sleep may be polled by one task and then another: the last one is woken.
 #[test]
 fn sleep_handed_to_another_task_wakes_that_one() {

@@ -6,7 +6,8 @@ use std::task::Waker;
 use super::direction::{Direction, Drained, NO_DEADLINE, PAST};
 use crate::error::Stop;
 use crate::foreign;
-use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::time::arming::Arming;
 use gannet_sys::epoll::Ready;
 
 /// A direction of data flow.
@@ -16,21 +17,15 @@ pub(crate) enum Side {
     Write,
 }
 
-/// The deadline is not in the timer wheel.
-const DISARMED: u64 = 0;
-
 /// A poll descriptor. It lives in a slot that is never freed and is handed from owner to owner by
 /// generation.
 #[derive(Debug)]
 pub(crate) struct Descriptor {
     pub(crate) read: Direction,
     pub(crate) write: Direction,
-    /// When the wheel will look at this descriptor, in nanoseconds on the runtime's clock, or
-    /// [`DISARMED`]. Changed under the wheel's lock only. It outlives its owner: there is one entry
-    /// per slot at most, and one that fires for nothing costs a look.
-    armed: AtomicU64,
-    /// The wheel's entry for this descriptor while armed. Changed under the wheel's lock only.
-    entry: AtomicU64,
+    /// When the wheel will look at this descriptor. It outlives its owner: there is one entry per
+    /// slot at most, and one that fires for nothing costs a look.
+    pub(crate) arming: Arming,
     /// Generation of the present or next owner. Changed under the lock of the free list only.
     generation: AtomicU32,
     /// Whether the kernel reports edges at all, and of writability too.
@@ -66,8 +61,7 @@ impl Descriptor {
         Self {
             read: Direction::new(),
             write: Direction::new(),
-            armed: AtomicU64::new(DISARMED),
-            entry: AtomicU64::new(0),
+            arming: Arming::new(),
             generation: AtomicU32::new(0),
             armed_sides: [AtomicBool::new(false), AtomicBool::new(false)],
             deferred: AtomicBool::new(false),
@@ -153,50 +147,32 @@ impl Descriptor {
     /// Stores a deadline for one side. Returns the waiter to wake, and whether the wheel must be
     /// told.
     ///
-    /// The wheel is told only when it would look too late: moving a deadline further away is a
-    /// store and a load.
+    /// The wheel is told only when it would look too late: moving a deadline further away is an
+    /// exchange and a load.
+    #[inline]
     pub(crate) fn set_deadline(&self, side: Side, deadline: u64) -> (Option<Waker>, bool) {
         let waker = self.side(side).set_deadline(deadline);
         if deadline == NO_DEADLINE || deadline == PAST {
             return (waker, false);
         }
-        // Dekker with `look`: we store the deadline and then load `armed`; it stores `armed` and
-        // then loads the deadlines. The fences make at least one of the two see the other.
-        fence(Ordering::SeqCst);
-        let armed = self.armed.load(Ordering::Relaxed);
-        (None, armed == DISARMED || armed > deadline)
+        (None, self.arming.is_late_for(deadline))
     }
 
     /// Returns when the wheel must look, if that is earlier than it would, and the entry that this
-    /// replaces. The caller holds the wheel's lock and reports the new entry with
-    /// [`armed_as`](Self::armed_as).
+    /// replaces. The caller holds the wheel's lock and reports the new entry to `arming`.
     pub(crate) fn arm(&self) -> Option<(u64, Option<u64>)> {
         let next = [&self.read, &self.write]
             .into_iter()
             .map(Direction::deadline)
             .filter(|&at| at != NO_DEADLINE && at != PAST)
             .min()?;
-        let armed = self.armed.load(Ordering::Relaxed);
-        if armed != DISARMED && armed <= next {
-            return None;
-        }
-        self.armed.store(next, Ordering::Relaxed);
-        let replaced = (armed != DISARMED).then(|| self.entry.load(Ordering::Relaxed));
-        Some((next, replaced))
-    }
-
-    /// Notes the wheel's entry. The caller holds the wheel's lock.
-    pub(crate) fn armed_as(&self, entry: u64) {
-        self.entry.store(entry, Ordering::Relaxed);
+        Some((next, self.arming.arm(next)?))
     }
 
     /// Lets due deadlines expire and returns when to look again. The wheel's entry is gone; the
-    /// caller holds the wheel's lock, enters the result there and reports it with
-    /// [`armed_as`](Self::armed_as).
+    /// caller holds the wheel's lock, enters the result there and reports it to `arming`.
     pub(crate) fn look(&self, now: u64) -> (Released, Option<u64>) {
-        self.armed.store(DISARMED, Ordering::Relaxed);
-        // Pairs with the fence in `set_deadline`.
-        fence(Ordering::SeqCst);
+        self.arming.disarm();
         let mut next = None;
         let mut expire = |direction: &Direction| match direction.expire(now) {
             Ok(waker) => waker,
@@ -210,7 +186,7 @@ impl Descriptor {
             write: expire(&self.write),
         };
         if let Some(at) = next {
-            self.armed.store(at, Ordering::Relaxed);
+            self.arming.arm(at);
         }
         (released, next)
     }

@@ -263,7 +263,8 @@ impl Direction {
     /// armed.
     #[must_use]
     pub(crate) fn set_deadline(&self, deadline: u64) -> Option<Waker> {
-        self.deadline.store(deadline, Ordering::Release);
+        // An exchange, and not a store: see `Arming`.
+        self.deadline.swap(deadline, Ordering::AcqRel);
         if deadline == PAST {
             self.publish(0, None)
         } else {
@@ -273,7 +274,8 @@ impl Direction {
 
     /// Lets the deadline expire if it is due at `now`; otherwise returns it if it is still to come.
     pub(crate) fn expire(&self, now: u64) -> Result<Option<Waker>, u64> {
-        let mut deadline = self.deadline.load(Ordering::Acquire);
+        // A read-modify-write that changes nothing: see `Arming`.
+        let mut deadline = self.deadline.fetch_add(0, Ordering::AcqRel);
         loop {
             match deadline {
                 NO_DEADLINE | PAST => return Ok(None),

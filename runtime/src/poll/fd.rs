@@ -399,18 +399,14 @@ impl AsyncFd {
     }
 
     fn set_side_deadline(&self, side: Side, deadline: Option<Instant>) -> io::Result<()> {
-        self.inner.shared().check_fork()?;
+        let inner = &*self.inner;
+        // In a forked child the alarm is the parent's.
+        inner.shared().check_fork()?;
         if self.is_closed() {
             return Err(Stop::Closed.into());
         }
-        if self.inner.shared().is_forked() {
-            // The alarm is the parent's.
-            return Err(Stop::Forked.into());
-        }
-        let poller = &self.inner.shared().poller;
-        poller
-            .timers
-            .set_deadline(&poller.slots, self.inner.index, side, deadline);
+        let timers = &inner.shared().poller.timers;
+        timers.set_deadline(inner.descriptor(), inner.index, side, deadline);
         Ok(())
     }
 

@@ -11,12 +11,14 @@
 //! Both the wheel and the alarm are changed under one lock: an earlier timer can't slip in between
 //! computing when to wake and saying so to the kernel.
 
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::timer::{Holder, Look, Timer};
 use super::wheel::{Key, TICK_MAX, Wheel};
 use crate::foreign;
-use crate::poll::desc::{Released, Side};
+use crate::poll::desc::{Descriptor, Released, Side};
 use crate::poll::direction::{NO_DEADLINE, PAST};
 use crate::poll::slots::Slots;
 use crate::sync::Mutex;
@@ -69,8 +71,8 @@ impl Clock {
 
 #[derive(Debug)]
 enum Entry {
-    /// Wakes a task.
-    Sleep(Waker),
+    /// Wakes a task, if it still waits.
+    Sleep(Arc<Timer>),
     /// Looks at the deadlines of a descriptor.
     Descriptor(u32),
     /// Asks for a look at workers that may be stuck.
@@ -92,16 +94,29 @@ struct Inner {
 pub(crate) struct Due {
     wakers: Vec<Waker>,
     released: Vec<Released>,
+    /// Timers that nobody waits for. They may hold a waker, whose drop is foreign code.
+    idle: Vec<Arc<Timer>>,
     /// The scheduler's own timer fired.
     pub(crate) watch: bool,
 }
 
 impl Due {
+    /// Looks at a sleep's timer, and returns it if it is to be looked at later.
+    fn look(&mut self, timer: Arc<Timer>, now: u64) -> Option<(u64, Arc<Timer>)> {
+        match timer.look(now) {
+            Look::Fired(waker) => self.wakers.extend(waker),
+            Look::Idle => self.idle.push(timer),
+            Look::Later(at) => return Some((at, timer)),
+        }
+        None
+    }
+
     /// Wakes everyone; returns whether there was anyone.
     pub(crate) fn wake(self) -> bool {
         let any = !(self.wakers.is_empty() && self.released.is_empty());
         self.wakers.into_iter().for_each(foreign::wake);
         self.released.into_iter().for_each(Released::wake);
+        self.idle.into_iter().for_each(foreign::drop_contained);
         any
     }
 }
@@ -131,100 +146,120 @@ impl<A: Alarm> Timers<A> {
         }
     }
 
+    /// How many timers are set. Looks at each, under the lock: for metrics.
     pub(crate) fn len(&self) -> usize {
-        self.inner.lock().wheel.len()
+        let is_set = |entry: &&Entry| match entry {
+            Entry::Sleep(timer) => timer.is_set(),
+            Entry::Descriptor(_) | Entry::Watch => true,
+        };
+        self.inner.lock().wheel.values().filter(is_set).count()
     }
 
     /// Wakes `waker` at `at`. `None` after [`shut`](Self::shut), when nobody would.
-    pub(crate) fn insert_sleep(&self, at: u64, waker: Waker) -> Option<Key> {
-        self.insert(at, Entry::Sleep(waker))
+    pub(crate) fn insert_sleep(&self, at: u64, waker: &Waker) -> Option<Holder> {
+        let holder = Holder::new(at, waker);
+        self.arm(holder.timer(), at).then_some(holder)
+    }
+
+    /// Lets a timer wake `waker` at `at` instead of what it was set to before. Returns `false` if it
+    /// can't any more: it has fired, or the runtime has shut down.
+    #[inline]
+    pub(crate) fn set_sleep(&self, holder: &mut Holder, at: u64, waker: &Waker) -> bool {
+        let Ok((is_late, former)) = holder.set(at, waker) else {
+            return false;
+        };
+        let is_armed = !is_late || self.arm(holder.timer(), at);
+        drop(former);
+        is_armed
+    }
+
+    #[cold]
+    fn arm(&self, timer: &Arc<Timer>, at: u64) -> bool {
+        let mut inner = self.inner.lock();
+        if inner.shut {
+            return false;
+        }
+        if let Some(replaced) = timer.arming.arm(at) {
+            // Not its last reference, so no waker is dropped here.
+            replaced.and_then(|entry| inner.wheel.remove(Key::from_bits(entry)));
+            let entry = Entry::Sleep(timer.clone());
+            let key = inner.wheel.insert(tick_after(at), entry);
+            timer.arming.armed_as(key.to_bits());
+            self.set_alarm(&mut inner);
+        }
+        true
+    }
+
+    /// Takes a timer out that is not set again. It wakes nobody once this has returned, unless it
+    /// fired before.
+    pub(crate) fn remove_sleep(&self, holder: &Holder) {
+        if !holder.timer().arming.is_armed() {
+            return;
+        }
+        let mut inner = self.inner.lock();
+        if let Some(entry) = holder.timer().arming.disarm() {
+            inner.wheel.remove(Key::from_bits(entry));
+        }
     }
 
     /// Has [`process`](Self::process) report `watch` at `at`.
     pub(crate) fn insert_watch(&self, at: u64) {
-        self.insert(at, Entry::Watch);
-    }
-
-    fn insert(&self, at: u64, entry: Entry) -> Option<Key> {
         let mut inner = self.inner.lock();
-        if inner.shut {
-            drop(inner);
-            drop(entry); // It may hold a waker, whose drop is foreign code.
-            return None;
+        if !inner.shut {
+            inner.wheel.insert(tick_after(at), Entry::Watch);
+            self.set_alarm(&mut inner);
         }
-        let key = inner.wheel.insert(tick_after(at), entry);
-        self.set_alarm(&mut inner);
-        Some(key)
-    }
-
-    /// Changes whom a sleep wakes. Returns `false` if it has fired already.
-    pub(crate) fn update_sleep(&self, key: Key, waker: &Waker) -> bool {
-        let new = waker.clone();
-        let mut inner = self.inner.lock();
-        let Some(Entry::Sleep(place)) = inner.wheel.get_mut(key) else {
-            return false;
-        };
-        let old = if place.will_wake(&new) {
-            new
-        } else {
-            std::mem::replace(place, new)
-        };
-        drop(inner);
-        drop(old); // Dropping a waker runs foreign code, so not under the lock.
-        true
-    }
-
-    /// Cancels a sleep. It wakes nobody once this has returned, unless it fired before.
-    pub(crate) fn remove_sleep(&self, key: Key) {
-        let removed = self.inner.lock().wheel.remove(key);
-        drop(removed);
     }
 
     /// Takes every sleep out, for the caller to wake: nobody keeps the time any more, and each is to
     /// find that out. Those that come later are refused.
     pub(crate) fn shut(&self) -> Due {
         let mut due = Due::default();
-        let mut wheel = {
-            let mut inner = self.inner.lock();
-            inner.shut = true;
-            std::mem::replace(&mut inner.wheel, Wheel::new())
-        };
-        wheel.advance(TICK_MAX, |entry| {
-            if let Entry::Sleep(waker) = entry {
-                due.wakers.push(waker);
+        let mut inner = self.inner.lock();
+        inner.shut = true;
+        std::mem::replace(&mut inner.wheel, Wheel::new()).advance(TICK_MAX, |entry| {
+            if let Entry::Sleep(timer) = entry {
+                due.look(timer, u64::MAX);
             }
         });
+        drop(inner);
         due
     }
 
-    /// Sets a deadline on one side of the descriptor in slot `index`.
+    /// Sets a deadline on one side of `descriptor`, which is in slot `index`.
+    ///
+    /// The clock is read only if the wheel must be told. So a deadline in the past is missed here if
+    /// the wheel's entry is overdue itself; but then the wheel is about to look, and finds it.
+    #[inline]
     pub(crate) fn set_deadline(
         &self,
-        slots: &Slots,
+        descriptor: &Descriptor,
         index: u32,
         side: Side,
         deadline: Option<Instant>,
     ) {
-        let at = match deadline {
-            None => NO_DEADLINE,
-            Some(instant) if instant <= gannet_sys::clock::now() => PAST,
-            Some(instant) => self.clock.at(instant),
-        };
-        let descriptor = slots.slot(index);
-        let (waker, arm) = descriptor.set_deadline(side, at);
-        if let Some(waker) = waker {
-            foreign::wake(waker);
+        let at = deadline.map_or(NO_DEADLINE, |instant| self.clock.at(instant));
+        let (_, is_late) = descriptor.set_deadline(side, at);
+        if is_late {
+            self.arm_descriptor(descriptor, index, side, at);
         }
-        if arm {
-            let mut inner = self.inner.lock();
-            if let Some((at, replaced)) = descriptor.arm() {
-                if let Some(entry) = replaced {
-                    inner.wheel.remove(Key::from_bits(entry));
-                }
-                let key = inner.wheel.insert(tick_after(at), Entry::Descriptor(index));
-                descriptor.armed_as(key.to_bits());
-                self.set_alarm(&mut inner);
+    }
+
+    /// The wheel would look too late for a new deadline, if it has not passed already.
+    #[cold]
+    fn arm_descriptor(&self, descriptor: &Descriptor, index: u32, side: Side, at: u64) {
+        if at <= self.clock.now() {
+            if let (Some(waker), _) = descriptor.set_deadline(side, PAST) {
+                foreign::wake(waker);
             }
+            return;
+        }
+        let mut inner = self.inner.lock();
+        if let Some((at, replaced)) = descriptor.arm() {
+            replaced.and_then(|entry| inner.wheel.remove(Key::from_bits(entry)));
+            let key = inner.wheel.insert(tick_after(at), Entry::Descriptor(index));
+            descriptor.arming.armed_as(key.to_bits());
+            self.set_alarm(&mut inner);
         }
     }
 
@@ -255,11 +290,18 @@ impl<A: Alarm> Timers<A> {
         let mut due = Due::default();
         let mut inner = self.inner.lock();
         let mut looks = Vec::new();
+        let mut later = Vec::new();
         inner.wheel.advance(now >> TICK_BITS, |entry| match entry {
-            Entry::Sleep(waker) => due.wakers.push(waker),
+            Entry::Sleep(timer) => later.extend(due.look(timer, now)),
             Entry::Descriptor(index) => looks.push(index),
             Entry::Watch => due.watch = true,
         });
+        for (at, timer) in later {
+            let key = inner
+                .wheel
+                .insert(tick_after(at), Entry::Sleep(timer.clone()));
+            timer.arming.armed_as(key.to_bits());
+        }
         for index in looks {
             let descriptor = slots.slot(index);
             let (released, next) = descriptor.look(now);
@@ -268,7 +310,7 @@ impl<A: Alarm> Timers<A> {
             }
             if let Some(at) = next {
                 let key = inner.wheel.insert(tick_after(at), Entry::Descriptor(index));
-                descriptor.armed_as(key.to_bits());
+                descriptor.arming.armed_as(key.to_bits());
             }
         }
         // An alarm for a tick that has come has rung, or is about to.

@@ -4,10 +4,12 @@
 //! scheduler adds. Durations may be anything up to `Duration::MAX`: what lies beyond the clock
 //! never fires.
 
+pub(crate) mod arming;
 pub(crate) mod driver;
 pub(crate) mod interval;
 pub(crate) mod sleep;
 pub(crate) mod timeout;
+pub(crate) mod timer;
 pub(crate) mod wheel;
 
 pub use interval::{Interval, MissedTickBehavior, interval, interval_at};

@@ -87,8 +87,8 @@ impl<T> Wheel<T> {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.nodes.iter().map(|(_, node)| &node.value)
     }
 
     /// Enters `value` for `tick`. A tick that has been reached already counts as the next one.

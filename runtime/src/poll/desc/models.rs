@@ -38,7 +38,7 @@ impl Timed {
             if let Some((at, replaced)) = self.descriptor.arm() {
                 assert_eq!(replaced.is_some(), wheel.is_some(), "one entry");
                 *wheel = Some(at);
-                self.descriptor.armed_as(at);
+                self.descriptor.arming.armed_as(at);
             }
         }
     }
@@ -50,7 +50,7 @@ impl Timed {
             let (released, next) = self.descriptor.look(now);
             *wheel = next;
             if let Some(at) = next {
-                self.descriptor.armed_as(at);
+                self.descriptor.arming.armed_as(at);
             }
             drop(wheel);
             released.wake();
@@ -66,8 +66,8 @@ impl Timed {
 /// the setter sees that the entry is gone, or the look sees the deadline. Moving it later touches
 /// no wheel.
 ///
-/// Mutant: desc_setter_has_no_fence: the setter may read an old `armed` after all.
-/// Mutant: desc_look_has_no_fence: the look may read an old deadline after all.
+/// Mutant: desc_setter_stores: the setter may read an old arming after all.
+/// Mutant: desc_look_loads: the look may read an old deadline after all.
 /// Mutant: desc_look_disarms_last: the look says that the entry is gone after it read the
 /// deadlines.
 #[test]
@@ -90,7 +90,7 @@ fn deadline_set_while_the_wheel_looks_is_not_lost() {
 /// L18: deadlines of both directions, set at the same time while the wheel looks: the wheel's
 /// entry is early enough for each.
 ///
-/// Mutant: desc_setter_has_no_fence: the setter may read an old `armed` after all.
+/// Mutant: desc_setter_stores: the setter may read an old arming after all.
 /// Mutant: desc_earlier_is_not_armed: a deadline is told to the wheel only if there is no entry.
 /// Mutant: desc_looks_for_one: the look enters the later one of two deadlines.
 #[test]

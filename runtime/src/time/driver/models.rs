@@ -91,10 +91,10 @@ fn worker_that_hears_the_alarm_finds_the_timer() {
         let timers = Arc::new(timers(&bell, 12));
         let slots = Slots::new();
         let (_, later) = Wakes::new();
-        timers.insert_sleep(20 * HOUR, later);
+        timers.insert_sleep(20 * HOUR, &later);
         let (wakes, waker) = Wakes::new();
         let other = timers.clone();
-        thread::spawn(move || other.insert_sleep(6 * HOUR, waker));
+        thread::spawn(move || other.insert_sleep(6 * HOUR, &waker));
         while wakes.count() == 0 {
             bell.wait();
             let _ = timers.process(&slots).wake();
@@ -116,13 +116,13 @@ fn alarm_that_rings_for_nothing_is_set_anew() {
         let mut timers = timers(&bell, 12);
         let slots = Slots::new();
         let (_, waker) = Wakes::new();
-        let cancelled = timers.insert_sleep(14 * HOUR, waker.clone()).unwrap();
-        timers.insert_sleep(16 * HOUR, waker.clone());
-        timers.remove_sleep(cancelled);
+        let cancelled = timers.insert_sleep(14 * HOUR, &waker).unwrap();
+        timers.insert_sleep(16 * HOUR, &waker);
+        timers.remove_sleep(&cancelled);
         timers.clock = clock(15);
         let timers = Arc::new(timers);
         let other = timers.clone();
-        let inserter = thread::spawn(move || other.insert_sleep(18 * HOUR, waker));
+        let inserter = thread::spawn(move || other.insert_sleep(18 * HOUR, &waker));
         bell.ring();
         bell.wait();
         let _ = timers.process(&slots).wake();
@@ -145,12 +145,12 @@ fn earlier_timer_inserted_while_others_fire_moves_the_alarm() {
         let timers = Arc::new(timers(&bell, 12));
         let slots = Slots::new();
         let (wakes, waker) = Wakes::new();
-        timers.insert_sleep(11 * HOUR, waker.clone());
-        timers.insert_sleep(20 * HOUR, waker.clone());
+        timers.insert_sleep(11 * HOUR, &waker);
+        timers.insert_sleep(20 * HOUR, &waker);
         let others = [(timers.clone(), 14), (timers.clone(), 17)];
         let inserters = others.map(|(timers, hour)| {
             let waker = waker.clone();
-            thread::spawn(move || timers.insert_sleep(hour * HOUR, waker))
+            thread::spawn(move || timers.insert_sleep(hour * HOUR, &waker))
         });
         let _ = timers.process(&slots).wake();
         for inserter in inserters {
@@ -165,19 +165,21 @@ fn earlier_timer_inserted_while_others_fire_moves_the_alarm() {
 /// L18: a sleep that is moved to another waker while it fires wakes exactly one of the two, and
 /// says which.
 ///
-/// Mutant: timers_update_keeps_the_old: `update_sleep` does not replace the waker.
-/// Mutant: timers_update_always_succeeds: `update_sleep` does not say that the sleep fired.
+/// Mutant: timers_set_keeps_the_old: `set_sleep` does not replace the waker.
+/// Mutant: timers_set_always_succeeds: `set_sleep` does not say that the sleep fired.
 #[test]
 fn sleep_updated_while_it_fires_wakes_one() {
     model("timers_update", None, || {
         let timers = Arc::new(timers(&Bell::new(), 12));
         let (old_wakes, old) = Wakes::new();
         let (new_wakes, new) = Wakes::new();
-        let key = timers.insert_sleep(11 * HOUR, old).unwrap();
+        let mut holder = timers.insert_sleep(11 * HOUR, &old).unwrap();
         let other = timers.clone();
         let worker = thread::spawn(move || other.process(&Slots::new()).wake());
-        let is_updated = timers.update_sleep(key, &new);
-        assert!(worker.join().unwrap(), "it fired");
+        let is_updated = timers.set_sleep(&mut holder, 11 * HOUR, &new);
+        // If the look came while the waker was replaced, the next one finds it.
+        let fired = worker.join().unwrap();
+        assert!(fired != timers.process_at(13 * HOUR, &Slots::new()).wake());
         let expected = if is_updated { (0, 1) } else { (1, 0) };
         assert_eq!((old_wakes.count(), new_wakes.count()), expected);
         assert_eq!(timers.len(), 0);
@@ -196,7 +198,7 @@ fn cancel_racing_fire_hits_its_own_timer_only() {
         let slots = Arc::new(Slots::new());
         let (wakes, waker) = Wakes::new();
         let (next_wakes, next_waker) = Wakes::new();
-        let key = timers.insert_sleep(11 * HOUR, waker).unwrap();
+        let holder = timers.insert_sleep(11 * HOUR, &waker).unwrap();
         let is_cancelled = Arc::new(AtomicBool::new(false));
         let (other, others_slots) = (timers.clone(), slots.clone());
         let was_cancelled = is_cancelled.clone();
@@ -207,10 +209,10 @@ fn cancel_racing_fire_hits_its_own_timer_only() {
                 !(was_cancelled && fired),
                 "not once cancelling has returned"
             );
-            other.insert_sleep(11 * HOUR, next_waker);
+            other.insert_sleep(11 * HOUR, &next_waker);
             fired
         });
-        timers.remove_sleep(key);
+        timers.remove_sleep(&holder);
         is_cancelled.store(true, Ordering::Release);
         let fired_before = wakes.count();
         let fired = worker.join().unwrap();
@@ -231,21 +233,21 @@ struct Inserter(Arc<Timers<Arc<Bell>>>, Waker);
 
 impl Wake for Inserter {
     fn wake(self: StdArc<Self>) {
-        self.0.insert_sleep(20 * HOUR, self.1.clone());
+        self.0.insert_sleep(20 * HOUR, &self.1);
     }
 }
 
 impl Drop for Inserter {
     fn drop(&mut self) {
         // This takes the lock.
-        assert!(self.0.len() <= 3);
+        assert!(self.0.len() <= 4);
     }
 }
 
 /// Wakers are woken and dropped without the lock: they may come back for it.
 ///
 /// Mutant: timers_wake_under_the_lock: due timers are woken while the wheel is locked.
-/// Mutant: timers_drop_under_the_lock: a replaced waker is dropped while the wheel is locked.
+/// Mutant: timers_drop_under_the_lock: what nobody waits for is dropped while the wheel is locked.
 #[test]
 fn wakers_run_without_the_lock() {
     model("timers_foreign_code", None, || {
@@ -253,19 +255,22 @@ fn wakers_run_without_the_lock() {
         let (_, waker) = Wakes::new();
         let inserter =
             |timers: &Arc<Timers<_>>| StdArc::new(Inserter(timers.clone(), waker.clone()));
-        let kept = timers
-            .insert_sleep(22 * HOUR, inserter(&timers).into())
+        let mut kept = timers
+            .insert_sleep(22 * HOUR, &inserter(&timers).into())
             .unwrap();
-        timers.insert_sleep(11 * HOUR, inserter(&timers).into());
+        timers.insert_sleep(11 * HOUR, &inserter(&timers).into());
+        let left = timers.insert_sleep(10 * HOUR, &inserter(&timers).into());
+        left.as_ref().unwrap().rest();
+        drop(left);
         let other = timers.clone();
         let worker = thread::spawn(move || other.process(&Slots::new()).wake());
-        assert!(timers.update_sleep(kept, &waker), "it has not fired");
+        assert!(timers.set_sleep(&mut kept, 22 * HOUR, &waker), "it has not fired");
         assert!(worker.join().unwrap());
         assert_eq!(
             timers.len(),
             2,
             "the one that was kept, the one that was inserted"
         );
-        timers.remove_sleep(kept);
+        timers.remove_sleep(&kept);
     });
 }

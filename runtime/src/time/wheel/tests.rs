@@ -80,7 +80,7 @@ fn check(steps: &[Step]) {
                 assert_eq!(fired, expected, "at {}", oracle.now);
             }
         }
-        assert_eq!(wheel.len(), oracle.due.len());
+        assert_eq!(wheel.values().count(), oracle.due.len());
         let earliest = oracle.due.keys().next().map(|(tick, _)| *tick);
         match (wheel.next_tick(), earliest) {
             (None, None) => {}
@@ -117,7 +117,7 @@ fn year_of_one_second_timers_fires_each_on_its_tick() {
         }
         assert_eq!((fired, now), (Some(n), n * 64 * second));
     }
-    assert_eq!(wheel.len(), 1, "the far timer is still there");
+    assert_eq!(wheel.values().count(), 1, "the far timer is still there");
 }
 
 #[test]
