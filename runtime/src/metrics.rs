@@ -11,7 +11,7 @@ pub struct WorkerMetrics {
     pub queue_len: usize,
     /// Task polls so far.
     pub polls: u64,
-    /// Times the worker waited in the poller.
+    /// Times the worker waited.
     pub parks: u64,
     /// Times it stole from another worker.
     pub steals: u64,
@@ -31,7 +31,7 @@ pub struct WorkerMetrics {
 pub struct Metrics {
     /// Workers of the runtime.
     pub workers: usize,
-    /// Workers that wait in the poller at the moment.
+    /// Workers that wait at the moment.
     pub workers_parked: usize,
     /// Runnables in the global queue.
     pub inject_queue_len: usize,
@@ -39,7 +39,7 @@ pub struct Metrics {
     pub tasks_spawned: u64,
     /// Tasks that have not completed.
     pub tasks_alive: usize,
-    /// Wake-ups written to the poller's eventfd so far.
+    /// Wake-ups written to an eventfd so far.
     pub wakes: u64,
     /// Descriptors that are registered.
     pub descriptors: usize,
@@ -59,8 +59,7 @@ impl Metrics {
         let (blocking_threads, blocking_queue_len) = shared.blocking.counts();
         let per_worker = shared.remotes.iter().map(|remote| WorkerMetrics {
             queue_len: remote.queue.len() as usize,
-            // The stamp moves on twice a poll.
-            polls: remote.stamp.load(Ordering::Relaxed).div_ceil(2),
+            polls: remote.stamp.load(Ordering::Relaxed),
             parks: remote.parks.load(Ordering::Relaxed),
             steals: remote.steals.load(Ordering::Relaxed),
         });

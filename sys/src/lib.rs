@@ -55,6 +55,7 @@ pub mod sockaddr;
 pub mod socket;
 #[cfg(test)]
 mod testing;
+pub mod thread;
 pub mod timerfd;
 
 /// Turns the `-1` of a system call into the error that errno holds.

@@ -1,8 +1,9 @@
 //! One epoll instance: registration, waiting, and delivery of events to poll descriptors.
 //!
-//! Every idle worker waits in the same `epoll_wait`; the kernel wakes one per event, last in first
-//! out, so the network and the timers are attended as long as any worker is idle, whatever the
-//! others are stuck in. Nothing is handed over, and no thread holds a lock while it waits.
+//! Who waits in `epoll_wait` is decided in [`idle`](crate::sched::idle): at least one worker while none
+//! is active, all idle ones while tasks are long; the others wait in the [`reserve`](super::reserve).
+//! The kernel wakes one per event, last in first out. Nothing is handed over, and no thread holds a
+//! lock while it waits.
 //!
 //! Keys: generation and index of a slot, or one of two reserved values whose index no slot has.
 
@@ -17,6 +18,7 @@ use gannet_sys::socket::{Domain, Kind};
 use gannet_sys::timerfd::TimerFd;
 
 use super::desc::Side;
+use super::reserve::Reserve;
 use super::slots::{Key, Slots};
 use super::wake::WakeFlag;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +26,7 @@ use crate::time::driver::{Alarm, Clock, Due, Timers};
 
 const WAKE_KEY: u64 = u64::MAX;
 const TIMER_KEY: u64 = u64::MAX - 1;
+const WATCH_KEY: u64 = u64::MAX - 2;
 
 impl Alarm for TimerFd {
     fn ring_after(&self, delay: Duration) {
@@ -37,11 +40,9 @@ impl Alarm for TimerFd {
 #[derive(Debug, Default)]
 #[must_use]
 pub(crate) struct Turn {
-    /// A wake-up was taken; the caller owes it to the queues.
-    pub(crate) woken: bool,
     /// Timers fired.
     pub(crate) timers: bool,
-    /// The scheduler's own timer fired.
+    /// The scheduler's own timer rang.
     pub(crate) watch: bool,
     /// How many descriptor events were delivered.
     pub(crate) events: usize,
@@ -54,6 +55,8 @@ pub(crate) struct Poller {
     wake: WakeFlag<EventFd>,
     pub(crate) timers: Timers<TimerFd>,
     pub(crate) slots: Slots,
+    /// Where workers wait that are not needed here.
+    pub(crate) reserve: Reserve,
     /// An unconnected socket that stands in for closed descriptors (see
     /// [`AsyncFd::close`](super::fd::AsyncFd::close)).
     stub: OwnedFd,
@@ -67,11 +70,14 @@ impl Poller {
         let (epoll, wake, timer) = (Epoll::new()?, EventFd::new()?, TimerFd::new()?);
         epoll.add(wake.as_fd(), Interest::READ, WAKE_KEY)?;
         epoll.add(timer.as_fd(), Interest::READ, TIMER_KEY)?;
+        let reserve = Reserve::new()?;
+        epoll.add(reserve.watch_timer(), Interest::READ, WATCH_KEY)?;
         Ok(Self {
             epoll,
             wake: WakeFlag::new(wake),
             timers: Timers::new(Clock::start(), timer),
             slots: Slots::new(),
+            reserve,
             stub: gannet_sys::socket::socket(Domain::Unix, Kind::Stream)?,
             wakes: AtomicU64::new(0),
             forks: gannet_sys::fork::forks(),
@@ -154,6 +160,13 @@ impl Poller {
         }
     }
 
+    /// Wakes one worker that waits in the reserve.
+    pub(crate) fn call(&self) {
+        if self.reserve.call() {
+            self.wakes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// How many wake-ups were written so far.
     pub(crate) fn wakes(&self) -> u64 {
         self.wakes.load(Ordering::Relaxed)
@@ -180,10 +193,8 @@ impl Poller {
         }
         for event in events.iter() {
             match event.key {
-                WAKE_KEY => {
-                    self.wake.take();
-                    turn.woken = true;
-                }
+                WAKE_KEY => self.wake.take(),
+                WATCH_KEY => turn.watch = true,
                 TIMER_KEY => self.timers.rang(),
                 bits => {
                     let key = Key::from_bits(bits);
@@ -196,7 +207,6 @@ impl Poller {
             }
         }
         let due: Due = self.timers.process(&self.slots);
-        turn.watch = due.watch;
         turn.timers = due.wake();
         turn
     }

@@ -10,8 +10,8 @@
 //! the flag. The other way round its write would be drained and lost.
 //!
 //! The eventfd is edge-triggered, so exactly one waiting worker comes back for a write. A worker
-//! that polls without waiting may harvest the event instead; it then owes the wake-up to the others
-//! and passes it on (see [`Idle`](crate::sched::idle::Idle)).
+//! that polls without waiting may harvest the event instead; it is active then, so it looks at all
+//! queues before it parks (see [`Idle`](crate::sched::idle::Idle)).
 
 use crate::sync::atomic::{AtomicBool, Ordering};
 

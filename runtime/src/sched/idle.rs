@@ -1,118 +1,171 @@
-//! How many workers wait and how many search for work: decides when a push must wake somebody.
+//! Who is at work, who waits where, and whether a push must wake somebody.
 //!
 //! ```text
-//! RUNNING ──out of work──▶ SEARCHING ──found──▶ RUNNING         (the last one to stop searching passes the word on)
-//!                              │ nothing found
-//!                              ▼
-//!    RUNNING ◀── event ──── PARKED ──── claimed by a push ──▶ SEARCHING
+//!             nobody else is active, or tasks are long
+//!    ACTIVE ────────────────out of work───────────────▶ KEEPER    (waits for the network)
+//!      │ ▲                                                │
+//!      │ └──────────────event, timer, wake-up─────────────┤
+//!      └───────────────────out of work────────────────▶ SPARE     (waits in the reserve)
+//!
+//!    ACTIVE ──seen twice in one task──▶ STUCK ──task returns──▶ ACTIVE
 //! ```
 //!
-//! One word counts `PARKED` and `SEARCHING`. A push wakes a worker only if one is parked and none
-//! searches: a searcher will find it. So at most one wake-up is under way, and it is passed on as
-//! long as there is more work.
+//! An active worker looks at the network and the global queue now and then, so a second one that
+//! waited for the same would only take its events from it one by one, each at the price of a
+//! wake-up. It is a spare instead: woken when there is so much to do that it pays, and to look after
+//! the active one (see [`watch`](super::watch)). One that is stuck attends to nothing.
 //!
-//! No runnable is forgotten: a push publishes, then reads the word; a worker counts itself as
-//! parked, or as the last that no longer searches, then looks at all queues once more. The fences
-//! put the two in order, whichever comes first (Dekker).
+//! One word counts keepers, spares and stuck workers. Nothing is forgotten while *nobody is active*:
+//! the last to park looks at all queues once more, and there is a keeper from then on, which a push
+//! wakes if it finds nobody active. A push publishes, then reads the word; the last active worker
+//! changes the word, then looks. The fences put the two in order, whichever comes first (Dekker).
+//! While somebody is active a push needs no wake-up: that worker looks before it parks.
+//!
+//! A worker is counted as stuck before it learns that it is, and may park meanwhile: then too few
+//! count as active, and what follows is a wake-up too many, never one too few.
 
 use crate::sync::atomic::{AtomicU64, Ordering, fence};
 
-const SEARCHING: u64 = 1;
-/// A push has claimed a worker that has not noticed yet. It is counted as searching.
-const CLAIMED: u64 = 1 << 31;
-const PARKED: u64 = 1 << 32;
+const KEEPER: u64 = 1;
+const SPARE: u64 = 1 << 16;
+const STUCK: u64 = 1 << 32;
+const MASK: u64 = SPARE - 1;
 
-/// The count of idle workers.
+/// Where a worker waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the poller, for the network, timers and pushes.
+    Keeper,
+    /// In the reserve, for a call from an active worker.
+    Spare,
+}
+
+impl Place {
+    fn unit(self) -> u64 {
+        match self {
+            Self::Keeper => KEEPER,
+            Self::Spare => SPARE,
+        }
+    }
+}
+
+/// The count of workers that are not active.
 #[derive(Debug)]
 pub(crate) struct Idle {
     word: AtomicU64,
+    workers: u64,
 }
 
-fn searching(word: u64) -> u64 {
-    word & (CLAIMED - 1)
+fn keepers(word: u64) -> u64 {
+    word & MASK
 }
 
-fn parked(word: u64) -> u64 {
-    word / PARKED
+fn spares(word: u64) -> u64 {
+    (word / SPARE) & MASK
+}
+
+fn stuck(word: u64) -> u64 {
+    (word / STUCK) & MASK
 }
 
 impl Idle {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(workers: usize) -> Self {
         Self {
             word: AtomicU64::new(0),
+            workers: workers as u64,
         }
     }
 
-    /// Returns whether a push that was just published must wake a worker, and claims one to be
-    /// woken.
+    fn active(&self, word: u64) -> u64 {
+        // A worker may be counted as stuck and as parked, see above.
+        self.workers
+            .saturating_sub(keepers(word) + spares(word) + stuck(word))
+    }
+
+    /// Returns whether nobody is active, so that a push that was just published must wake the
+    /// keeper.
     #[must_use]
-    pub(crate) fn claim(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         // Dekker with `park`: the push is published before the word is read.
         fence(Ordering::SeqCst);
+        self.active(self.word.load(Ordering::Relaxed)) == 0
+    }
+
+    /// An active worker found nothing to do. Returns where it waits, and whether it must look at all
+    /// queues before it does: as the last one, or because tasks are so long that it is `eager`.
+    #[must_use]
+    pub(crate) fn park(&self, eager: bool) -> (Place, bool) {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
-            if parked(word) == 0 || searching(word) != 0 {
-                return false;
-            }
-            let claimed = (word + SEARCHING) | CLAIMED;
+            let is_last = self.active(word) <= 1;
+            let place = if eager || (is_last && keepers(word) == 0) {
+                Place::Keeper
+            } else {
+                Place::Spare
+            };
             match self.word.compare_exchange_weak(
                 word,
-                claimed,
+                word + place.unit(),
                 Ordering::AcqRel,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return true,
+                Ok(_) => {
+                    // Dekker with `is_quiet`: the word is changed before the queues are read.
+                    fence(Ordering::SeqCst);
+                    return (place, is_last || eager);
+                }
                 Err(now) => word = now,
             }
         }
     }
 
-    /// A worker is out of work and begins to search.
-    pub(crate) fn start_searching(&self) {
-        self.word.fetch_add(SEARCHING, Ordering::AcqRel);
+    /// A worker comes back from `place`, before it looks at what woke it.
+    pub(crate) fn unpark(&self, place: Place) {
+        self.word.fetch_sub(place.unit(), Ordering::AcqRel);
     }
 
-    /// A searcher found work. Returns whether it was the last: then it looks whether there is more,
-    /// and passes it on.
+    /// Another active worker finds that one is stuck. It tells that one after this.
+    pub(crate) fn mark_stuck(&self) {
+        self.word.fetch_add(STUCK, Ordering::AcqRel);
+    }
+
+    /// A worker that was marked is not stuck any more.
+    pub(crate) fn unmark_stuck(&self) {
+        self.word.fetch_sub(STUCK, Ordering::AcqRel);
+    }
+
+    /// How many workers are active, roughly.
+    pub(crate) fn active_now(&self) -> u64 {
+        self.active(self.word.load(Ordering::Relaxed))
+    }
+
+    /// Returns which worker to wake for a runnable that an active one just queued, if any waits. One
+    /// that parks as `eager` meanwhile finds it.
     #[must_use]
-    pub(crate) fn stop_searching(&self) -> bool {
-        let is_last = searching(self.word.fetch_sub(SEARCHING, Ordering::AcqRel)) == 1;
-        if is_last {
-            // Dekker with `claim`, which trusts a searcher: the word is changed before the queues
-            // are read.
-            fence(Ordering::SeqCst);
-        }
-        is_last
-    }
-
-    /// A searcher gives up. It looks at all queues once more before it waits.
-    pub(crate) fn park(&self) {
-        self.word
-            .fetch_add(PARKED.wrapping_sub(SEARCHING), Ordering::AcqRel);
-        // Dekker with `claim`: the word is changed before the queues are read.
+    pub(crate) fn helper_for_push(&self) -> Option<Place> {
+        // Dekker with `park`, as `is_quiet`.
         fence(Ordering::SeqCst);
+        self.helper()
     }
 
-    /// A worker comes back, before it looks at what woke it.
-    pub(crate) fn unpark(&self) {
-        self.word.fetch_sub(PARKED, Ordering::AcqRel);
-    }
-
-    /// A worker took a wake-up out of the poller, and with it the claim of the push that sent it, if
-    /// it was one. `is_searching`: it searches already. Returns whether it does now.
+    /// Returns where a worker waits that could help, if one does: a spare rather than a keeper, so
+    /// that the network stays attended. A hint.
     #[must_use]
-    pub(crate) fn inherit(&self, is_searching: bool) -> bool {
-        let claimed = self.word.fetch_and(!CLAIMED, Ordering::AcqRel) & CLAIMED != 0;
-        if claimed && is_searching {
-            // Two claims in one hand: one suffices.
-            let _ = self.stop_searching();
+    pub(crate) fn helper(&self) -> Option<Place> {
+        let word = self.word.load(Ordering::Relaxed);
+        if spares(word) > 0 {
+            Some(Place::Spare)
+        } else if keepers(word) > 0 {
+            Some(Place::Keeper)
+        } else {
+            None
         }
-        claimed || is_searching
     }
 
-    /// How many workers are parked. After a fence by the caller, or as a figure.
+    /// How many workers wait. After a fence by the caller, or as a figure.
     pub(crate) fn parked(&self) -> u64 {
-        parked(self.word.load(Ordering::Acquire))
+        let word = self.word.load(Ordering::Acquire);
+        keepers(word) + spares(word)
     }
 }
 

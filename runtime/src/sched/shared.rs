@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::idle::Idle;
+use super::idle::{Idle, Place};
 use super::inject::Inject;
 use super::next::NextSlot;
+use super::pace::Pace;
 use super::queue::Queue as Ring;
 use super::watch::Watch;
 use super::worker::Local;
@@ -17,7 +18,7 @@ use crate::blocking::Pool;
 use crate::context;
 use crate::error::Stop;
 use crate::poll::poller::Poller;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex};
 use crate::task::join::{JoinError, JoinHandle};
 use crate::task::raw::{Queue, Schedule, Task};
@@ -28,10 +29,14 @@ use crate::task::registry::Registry;
 pub(crate) struct Remote {
     pub(crate) queue: Ring,
     pub(crate) next: NextSlot,
-    /// Odd while the worker runs a task; moves on at each start and end.
+    /// How many tasks the worker has begun to run.
     pub(crate) stamp: AtomicU64,
     /// The stamp at the last watch.
     pub(crate) seen: AtomicU64,
+    /// The worker was found in the same task by two watches. It takes that back.
+    pub(crate) stuck: AtomicBool,
+    /// The worker waits, or there is none. A hint for the watch.
+    pub(crate) resting: AtomicBool,
     pub(crate) parks: AtomicU64,
     pub(crate) steals: AtomicU64,
 }
@@ -43,6 +48,8 @@ impl Remote {
             next: NextSlot::new(),
             stamp: AtomicU64::new(0),
             seen: AtomicU64::new(0),
+            stuck: AtomicBool::new(false),
+            resting: AtomicBool::new(true),
             parks: AtomicU64::new(0),
             steals: AtomicU64::new(0),
         }
@@ -73,6 +80,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) inject: Inject,
     pub(crate) idle: Idle,
+    pub(crate) pace: Pace,
     pub(crate) remotes: Box<[Remote]>,
     pub(crate) blocking: Pool,
     /// Whether the timer that looks for stuck workers is set.
@@ -92,7 +100,8 @@ impl Shared {
             poller: Poller::new()?,
             registry: Registry::new(workers),
             inject: Inject::new(),
-            idle: Idle::new(),
+            idle: Idle::new(workers),
+            pace: Pace::new(workers),
             remotes: (0..workers).map(|_| Remote::new()).collect(),
             blocking,
             watch: Watch::new(),
@@ -124,14 +133,20 @@ impl Shared {
     /// Queues a runnable from a thread that is no worker of this runtime.
     pub(crate) fn schedule_remote(&self, task: Task) {
         if self.inject.push(task) {
-            self.notify();
+            if self.idle.is_quiet() {
+                self.poller.wake();
+            } else if self.pace.is_slow() {
+                self.call();
+            }
         }
     }
 
-    /// Wakes one worker for work that was just published, unless one is on its way.
-    pub(crate) fn notify(&self) {
-        if self.idle.claim() {
-            self.poller.wake();
+    /// Wakes a worker that waits, if one does: the caller is active, but has too much to do.
+    pub(crate) fn call(&self) {
+        match self.idle.helper_for_push() {
+            Some(Place::Spare) => self.poller.call(),
+            Some(Place::Keeper) => self.poller.wake(),
+            None => {}
         }
     }
 
@@ -143,9 +158,7 @@ impl Shared {
     /// Wakes the one worker of a current-thread runtime for its main future, if it waits in the
     /// poller.
     pub(crate) fn interrupt(&self) {
-        // Dekker with `Idle::park`, as `Idle::claim`.
-        fence(Ordering::SeqCst);
-        if self.idle.parked() > 0 {
+        if self.idle.is_quiet() {
             self.poller.wake();
         }
     }
@@ -159,7 +172,13 @@ impl Shared {
         self.shutdown.store(true, Ordering::Release);
         // Unconditional: the event stays in the poller until a worker takes it, which passes it on
         // as it ends.
+        self.wake_all();
+    }
+
+    /// Wakes a worker at each place, which passes it on.
+    fn wake_all(&self) {
         self.poller.wake();
+        self.poller.call();
     }
 
     /// Drops every task, and fails whoever waits for a descriptor. Called once no worker runs a
@@ -186,7 +205,7 @@ impl Shared {
     /// A worker thread ends. The last one cleans up before it says so.
     pub(crate) fn worker_ended(self: &Arc<Self>) {
         // Passes the wake-up on to the next worker that waits.
-        self.poller.wake();
+        self.wake_all();
         // Counted down in one step with the look: of two that end together, one is the last.
         let last = {
             let mut live = self.live_workers.lock();

@@ -1,15 +1,22 @@
 //! The loop of a worker, and what only its own thread touches.
 //!
 //! Order of looking for work: the next slot (three times in a row at most), the own ring, the global
-//! queue, the others' rings; then the worker waits in the poller. Every 61st turn, and after 4 ms, it
+//! queue, the others' rings; then the worker waits. Every 64 turns, or sooner if they take long, it
 //! lets in what waits outside: some of the global queue, and the network and the timers without
 //! waiting, so that a long queue delays none of them.
 //!
+//! # One worker suffices, or it does not
+//! Where an idle worker waits, and when it is woken, depends on the [`pace`](super::pace). While tasks
+//! are short, whoever is active attends to the network too, and calls a spare worker when the backlog
+//! is worth it. When they are long, all idle workers wait for the network, and each runnable that
+//! another could run wakes one.
+//!
 //! # Stuck workers
 //! A task that does not return in time holds its worker, and with it the runnables in that worker's
-//! queue. While several workers run, a timer (10 ms) lets one of them look at the others: a worker
-//! that is still in the same task as the time before is relieved of its queue. Set when a worker
-//! goes to work, not set again once all are idle, it costs an idle runtime nothing.
+//! queue, and the network if it was the only one to attend to it. While several workers run, a timer
+//! lets one of them look at the others: a worker that is still in the same task as the time before is
+//! relieved of its queue, and does not count as active any more. Set when a worker goes to work, not
+//! set again once all are idle, it costs an idle runtime nothing.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,9 +24,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use gannet_sys::clock;
 use gannet_sys::epoll::{Events, Wait};
+use gannet_sys::thread;
 
+use super::idle::Place;
 use super::queue::CAPACITY;
 use super::shared::{Remote, Shared};
 use crate::budget;
@@ -27,12 +35,13 @@ use crate::poll::poller::Turn;
 use crate::sync::atomic::Ordering;
 use crate::task::raw::Task;
 
-/// At most so much time passes between two looks at the network, give or take a task and the coarse
-/// clock's tick: long tasks must not stretch the count below.
-const POLL_AFTER: Duration = Duration::from_millis(4);
-/// Turns between two looks at what waits outside. Prime, as in Go: it falls into
-/// no rhythm.
-const INTERVAL: u32 = 61;
+/// Turns between two looks at the clock.
+const CHECK_AFTER: u8 = 16;
+/// Looks at the clock between two looks at what waits outside.
+const POLL_AFTER: u8 = 4;
+/// Nanoseconds after which a look at the clock becomes one at what waits outside, whatever the count:
+/// long tasks must not stretch it.
+const POLL_AFTER_NANOS: u64 = 200_000;
 /// Runnables taken from the next slot in a row: two tasks that wake each other must not starve the
 /// queue.
 const NEXT_STREAK_MAX: u8 = 3;
@@ -42,7 +51,7 @@ const EVENTS_MIN: usize = 8;
 /// Runnables taken from the global queue at once.
 const INJECT_BATCH_MAX: usize = 128;
 /// Nanoseconds between two looks for stuck workers.
-const WATCH_INTERVAL: u64 = 10_000_000;
+const WATCH_INTERVAL: u64 = 5_000_000;
 
 /// A worker's own part of the runtime. Stays on its thread.
 pub(crate) struct Local {
@@ -79,11 +88,11 @@ impl Local {
         if yielded || self.delivering.get() {
             self.push(task);
             if !self.delivering.get() {
-                self.call_others();
+                self.call_others(1);
             }
         } else if let Some(former) = self.remote().next.replace(task) {
             self.push(former);
-            self.shared.notify();
+            self.call_others(0);
         }
     }
 
@@ -93,11 +102,30 @@ impl Local {
         });
     }
 
-    /// Wakes another worker if this one has more than it will run next.
-    fn call_others(&self) {
-        if self.remote().queue.len() > 1 || self.shared.inject.len() > 0 {
-            self.shared.notify();
+    /// Wakes another worker if it pays to let it have some of what this one has queued, but for
+    /// `own`, which it runs itself at once.
+    fn call_others(&self, own: u64) {
+        let shared = &self.shared;
+        if shared.idle.helper().is_none() {
+            return;
         }
+        let backlog = self.remote().queue.len() + shared.inject.len() as u64;
+        let active = shared.idle.active_now() + 1;
+        if shared.pace.pays(backlog.saturating_sub(own), active) {
+            shared.call();
+        }
+    }
+
+    /// Counts the worker as active again after it was found stuck.
+    fn unstick(&self) {
+        let stuck = &self.remote().stuck;
+        if stuck.load(Ordering::Relaxed) && stuck.swap(false, Ordering::Relaxed) {
+            self.shared.idle.unmark_stuck();
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.shared.poller.timers.clock.now()
     }
 }
 
@@ -105,10 +133,19 @@ impl Local {
 pub(crate) struct Worker {
     local: Rc<Local>,
     events: Events,
-    tick: u32,
-    /// When the worker last looked at the network, on the coarse clock.
-    last_poll: Duration,
-    searching: bool,
+    /// Turns that are left until the next look at the clock.
+    turns_left: u8,
+    /// Looks at the clock that are left until the next look at what waits outside.
+    checks_left: u8,
+    /// Nanoseconds on the runtime's clock at the last look at what waits outside.
+    last_poll: u64,
+    /// Nanoseconds on the runtime's clock when the worker began to run `ran` tasks one after the other.
+    began: u64,
+    ran: u32,
+    /// How many tasks the worker has run.
+    stamp: u64,
+    /// How often it had been preempted when it last asked.
+    preemptions: u64,
     next_streak: u8,
     /// Nobody may be set to look whether this worker is stuck.
     unwatched: bool,
@@ -123,13 +160,20 @@ impl Worker {
             live: Cell::new(true),
             delivering: Cell::new(false),
         });
-        let events = Events::with_capacity(CAPACITY as usize);
+        let remote = local.remote();
+        remote.resting.store(false, Ordering::Relaxed);
+        let stamp = remote.stamp.load(Ordering::Relaxed);
+        let now = local.now();
         Self {
             local,
-            events,
-            tick: 0,
-            last_poll: clock::coarse(),
-            searching: false,
+            events: Events::with_capacity(CAPACITY as usize),
+            turns_left: CHECK_AFTER,
+            checks_left: POLL_AFTER,
+            last_poll: now,
+            began: now,
+            ran: 0,
+            stamp,
+            preemptions: 0,
             next_streak: 0,
             unwatched: true,
         }
@@ -153,13 +197,12 @@ impl Worker {
     ) -> R {
         loop {
             if let Poll::Ready(result) = control() {
-                self.stop_searching();
                 return result;
             }
-            self.tick = self.tick.wrapping_add(1);
-            if self.tick % INTERVAL == 0 || clock::coarse() - self.last_poll >= POLL_AFTER {
-                self.admit();
+            if self.turns_left == 0 {
+                self.check();
             }
+            self.turns_left -= 1;
             match self.next_task().or_else(|| self.search()) {
                 Some(task) => self.run_task(task),
                 None => self.park(&interrupted),
@@ -178,24 +221,49 @@ impl Worker {
     }
 
     fn run_task(&mut self, task: Task) {
-        self.stop_searching();
         if std::mem::take(&mut self.unwatched) {
             self.local.watch_while_running();
         }
+        self.ran += 1;
+        self.stamp += 1;
+        // Only this thread writes it; the others compare it with what it was a while ago.
         let stamp = &self.local.remote().stamp;
-        // Only this thread writes the stamp; the others compare it with what it was 10 ms ago.
-        stamp.store(
-            stamp.load(Ordering::Relaxed).wrapping_add(1),
-            Ordering::Relaxed,
-        );
-        let again = budget::with_fresh(|| task.run());
-        stamp.store(
-            stamp.load(Ordering::Relaxed).wrapping_add(1),
-            Ordering::Relaxed,
-        );
-        if let Some(task) = again {
+        stamp.store(self.stamp, Ordering::Relaxed);
+        if let Some(task) = budget::with_fresh(|| task.run()) {
             self.local.schedule(task, true);
         }
+    }
+
+    /// Looks at the clock, and if it is time, at what waits outside.
+    fn check(&mut self) {
+        self.local.unstick();
+        let now = self.note_pace();
+        self.checks_left = self.checks_left.saturating_sub(1);
+        if self.checks_left == 0 || now - self.last_poll >= POLL_AFTER_NANOS {
+            self.last_poll = now;
+            self.admit();
+        }
+        self.turns_left = if self.shared().pace.is_slow() {
+            1
+        } else {
+            CHECK_AFTER
+        };
+    }
+
+    /// Tells how long the last tasks took. Returns the time.
+    fn note_pace(&mut self) -> u64 {
+        let now = self.local.now();
+        if self.ran > 0 {
+            let sample = (now - self.began) / u64::from(self.ran);
+            let last = &mut self.preemptions;
+            let shared = &self.local.shared;
+            shared.pace.note(now, sample, shared.idle.active_now(), || {
+                let before = std::mem::replace(last, thread::preemptions());
+                *last != before
+            });
+        }
+        (self.began, self.ran) = (now, 0);
+        now
     }
 
     /// Lets in what waits outside, while there is work inside: runnables of the global queue into
@@ -246,55 +314,69 @@ impl Worker {
             })
     }
 
-    /// Looks for work that others have.
+    /// Looks for work that others have, and takes it if that pays, or if they are stuck.
     fn search(&mut self) -> Option<Task> {
-        if !self.searching {
-            self.shared().idle.start_searching();
-            self.searching = true;
-        }
-        let workers = self.shared().remotes.len();
+        let shared = self.shared();
+        let workers = shared.remotes.len();
         // A different first victim each time, so that searchers do not queue at one.
-        let first = self.tick as usize;
-        let victims = (0..workers)
-            .map(|n| (first + n) % workers)
-            .filter(|&victim| victim != self.local.index);
-        for victim in victims {
-            let stolen = self.shared().remotes[victim]
-                .queue
-                .steal_into(&self.local.remote().queue);
+        let first = self.stamp as usize;
+        for victim in (0..workers).map(|n| (first + n) % workers) {
+            let remote = &shared.remotes[victim];
+            // This worker is awake, so less suffices than would be worth waking it.
+            let is_worth = || {
+                let active = shared.idle.active_now();
+                shared.pace.pays(2 * remote.queue.len(), active)
+                    || remote.stuck.load(Ordering::Relaxed)
+            };
+            if victim == self.local.index || remote.queue.is_empty() || !is_worth() {
+                continue;
+            }
+            let stolen = remote.queue.steal_into(&self.local.remote().queue);
             if stolen.is_some() {
                 self.local.remote().steals.fetch_add(1, Ordering::Relaxed);
+                self.local.call_others(0);
                 return stolen;
             }
         }
-        self.take_injected()
+        None
     }
 
-    /// Ends a search. The last searcher passes the word on if there is more to do.
-    fn stop_searching(&mut self) {
-        if std::mem::take(&mut self.searching)
-            && self.shared().idle.stop_searching()
-            && self.shared().has_work()
-        {
-            self.shared().notify();
-        }
-    }
-
-    /// Waits in the poller until an event, a timer or another thread brings work.
+    /// Waits until an event, a timer or another thread brings work.
     fn park(&mut self, interrupted: &impl Fn() -> bool) {
-        debug_assert!(self.searching, "a worker searches before it parks");
         if let Err(forked) = self.shared().check_fork() {
             // Waiting here would take events, and the alarm, from the parent.
             panic!("{forked}");
         }
-        self.searching = false;
-        self.shared().idle.park();
-        if interrupted() || self.shared().has_work() {
-            self.shared().idle.unpark();
+        self.local.unstick();
+        self.note_pace();
+        let shared = self.shared().clone();
+        let (place, looks) = shared.idle.park(shared.pace.is_slow());
+        if interrupted() || looks && shared.has_work() {
+            shared.idle.unpark(place);
             return;
         }
-        self.local.remote().parks.fetch_add(1, Ordering::Relaxed);
-        self.poll_network(Wait::Forever);
+        let remote = self.local.remote();
+        remote.parks.fetch_add(1, Ordering::Relaxed);
+        remote.resting.store(true, Ordering::Relaxed);
+        match place {
+            Place::Keeper => self.poll_network(Wait::Forever),
+            Place::Spare => self.rest(),
+        }
+        self.local.remote().resting.store(false, Ordering::Relaxed);
+        self.local.unstick();
+        self.began = self.local.now();
+        self.last_poll = self.began;
+        self.unwatched = true;
+    }
+
+    /// Waits in the reserve.
+    fn rest(&mut self) {
+        let shared = self.local.shared.clone();
+        let rang = shared.poller.reserve.wait(&mut self.events);
+        shared.idle.unpark(Place::Spare);
+        if rang {
+            self.watch();
+        }
     }
 
     /// Asks the poller for events, delivers them, and tends to timers and wake-ups.
@@ -304,49 +386,55 @@ impl Worker {
             0 => EVENTS_MIN,
             room => room,
         };
-        let turn = {
+        let turn: Turn = {
             let _delivering = Delivering::start(&self.local.delivering);
             shared.poller.turn(&mut self.events, max, wait, || {
                 if wait == Wait::Forever {
-                    shared.idle.unpark();
+                    shared.idle.unpark(Place::Keeper);
                 }
             })
         };
-        self.unwatched |= wait == Wait::Forever;
-        self.last_poll = clock::coarse();
-        self.after_turn(&turn);
-    }
-
-    fn after_turn(&mut self, turn: &Turn) {
-        if turn.woken {
-            self.searching = self.shared().idle.inherit(self.searching);
-        }
+        self.checks_left = POLL_AFTER;
         if turn.watch {
             self.watch();
-            // If all others wait, nobody was set to watch this worker, and it may still find work.
-            self.unwatched = true;
         }
         if turn.events > 0 || turn.timers {
-            self.local.call_others();
+            self.local.call_others(1);
         }
     }
 
     /// Relieves workers that have been in one task since the last watch, and sets the next one.
-    fn watch(&self) {
-        let shared = self.shared();
+    fn watch(&mut self) {
+        let shared = self.local.shared.clone();
+        if !shared.watch.take(self.local.now()) {
+            return;
+        }
         for (index, remote) in shared.remotes.iter().enumerate() {
             let stamp = remote.stamp.load(Ordering::Relaxed);
             let seen = remote.seen.swap(stamp, Ordering::Relaxed);
-            if index != self.local.index && stamp % 2 == 1 && stamp == seen {
+            let is_resting = remote.resting.load(Ordering::Relaxed);
+            if index != self.local.index && stamp == seen && !is_resting {
                 self.relieve(remote);
+                // Nobody may have looked at the network meanwhile.
+                self.turns_left = 0;
+                self.checks_left = 1;
             }
         }
-        if shared.watch.renew(&shared.idle, shared.remotes.len()) {
+        let due = || self.local.now() + WATCH_INTERVAL;
+        if shared.watch.renew(&shared.idle, shared.remotes.len(), due) {
             self.local.set_watch_timer();
         }
+        // If all others wait, nobody was set to watch this worker, and it may still find work.
+        self.unwatched = true;
     }
 
     fn relieve(&self, stuck: &Remote) {
+        let idle = &self.shared().idle;
+        // Counted before it is told: taken back before it was counted, the count would wrap.
+        idle.mark_stuck();
+        if stuck.stuck.swap(true, Ordering::Relaxed) {
+            idle.unmark_stuck();
+        }
         let next = stuck.next.take();
         while let Some(task) = stuck.queue.steal_into(&self.local.remote().queue) {
             self.local.push(task);
@@ -357,30 +445,32 @@ impl Worker {
         if let Some(task) = next {
             self.local.push(task);
         }
-        self.local.call_others();
+        self.local.call_others(1);
     }
 }
 
 impl Local {
     /// Sets the timer that looks for stuck workers, unless it is set, or there is nobody to look.
     fn watch_while_running(&self) {
-        if self.shared.remotes.len() > 1 && self.shared.watch.set() {
+        let due = || self.now() + WATCH_INTERVAL;
+        if self.shared.remotes.len() > 1 && self.shared.watch.set(due) {
             self.set_watch_timer();
         }
     }
 
     fn set_watch_timer(&self) {
-        let timers = &self.shared.poller.timers;
-        timers.insert_watch(timers.clock.now() + WATCH_INTERVAL);
+        let delay = Duration::from_nanos(WATCH_INTERVAL);
+        self.shared.poller.reserve.watch_after(delay);
     }
 }
 
 impl Drop for Worker {
     /// Gives the place up, also when the main future of a `block_on` panics: who still knows the
-    /// thread's part finds it dead, and the others do not wait for a searcher that is gone.
+    /// thread's part finds it dead.
     fn drop(&mut self) {
         self.local.live.set(false);
-        self.stop_searching();
+        self.local.unstick();
+        self.local.remote().resting.store(true, Ordering::Relaxed);
     }
 }
 

@@ -75,8 +75,6 @@ enum Entry {
     Sleep(Arc<Timer>),
     /// Looks at the deadlines of a descriptor.
     Descriptor(u32),
-    /// Asks for a look at workers that may be stuck.
-    Watch,
 }
 
 #[derive(Debug)]
@@ -96,8 +94,6 @@ pub(crate) struct Due {
     released: Vec<Released>,
     /// Timers that nobody waits for. They may hold a waker, whose drop is foreign code.
     idle: Vec<Arc<Timer>>,
-    /// The scheduler's own timer fired.
-    pub(crate) watch: bool,
 }
 
 impl Due {
@@ -150,7 +146,7 @@ impl<A: Alarm> Timers<A> {
     pub(crate) fn len(&self) -> usize {
         let is_set = |entry: &&Entry| match entry {
             Entry::Sleep(timer) => timer.is_set(),
-            Entry::Descriptor(_) | Entry::Watch => true,
+            Entry::Descriptor(_) => true,
         };
         self.inner.lock().wheel.values().filter(is_set).count()
     }
@@ -199,15 +195,6 @@ impl<A: Alarm> Timers<A> {
         let mut inner = self.inner.lock();
         if let Some(entry) = holder.timer().arming.disarm() {
             inner.wheel.remove(Key::from_bits(entry));
-        }
-    }
-
-    /// Has [`process`](Self::process) report `watch` at `at`.
-    pub(crate) fn insert_watch(&self, at: u64) {
-        let mut inner = self.inner.lock();
-        if !inner.shut {
-            inner.wheel.insert(tick_after(at), Entry::Watch);
-            self.set_alarm(&mut inner);
         }
     }
 
@@ -294,7 +281,6 @@ impl<A: Alarm> Timers<A> {
         inner.wheel.advance(now >> TICK_BITS, |entry| match entry {
             Entry::Sleep(timer) => later.extend(due.look(timer, now)),
             Entry::Descriptor(index) => looks.push(index),
-            Entry::Watch => due.watch = true,
         });
         for (at, timer) in later {
             let key = inner

@@ -82,8 +82,10 @@ impl Channel for Kernel {
 struct Pool {
     idle: Idle,
     wake: WakeFlag<Kernel>,
-    kernel: Kernel,
-    /// The global queue: how many runnables it holds.
+    poller: Kernel,
+    call: WakeFlag<Kernel>,
+    reserve: Kernel,
+    /// All queues: how many runnables they hold.
     queued: AtomicUsize,
     /// Runnables that are still to end.
     unfinished: Mutex<usize>,
@@ -91,32 +93,36 @@ struct Pool {
 }
 
 impl Pool {
-    /// A pool in which `parked` workers are about to wait, with `unfinished` runnables to come.
-    fn new(parked: usize, unfinished: usize) -> Arc<Self> {
-        let kernel = Kernel::new();
-        let idle = Idle::new();
-        for _ in 0..parked {
-            idle.start_searching();
-            idle.park();
-        }
+    /// A pool of `workers`, with `unfinished` runnables to come.
+    fn new(workers: usize, unfinished: usize) -> Arc<Self> {
+        let (poller, reserve) = (Kernel::new(), Kernel::new());
         Arc::new(Self {
-            idle,
-            wake: WakeFlag::new(kernel.clone()),
-            kernel,
+            idle: Idle::new(workers),
+            wake: WakeFlag::new(poller.clone()),
+            poller,
+            call: WakeFlag::new(reserve.clone()),
+            reserve,
             queued: AtomicUsize::new(0),
             unfinished: Mutex::new(unfinished),
             finished: Condvar::new(),
         })
     }
 
+    /// As `Shared::schedule_remote`.
     fn push(&self) {
         self.queued.fetch_add(1, Ordering::Release);
-        self.notify();
+        if self.idle.is_quiet() {
+            self.wake.raise();
+        }
     }
 
-    fn notify(&self) {
-        if self.idle.claim() {
-            self.wake.raise();
+    /// As `Local::push` and `Shared::call`.
+    fn push_as_worker(&self) {
+        self.queued.fetch_add(1, Ordering::Release);
+        match self.idle.helper_for_push() {
+            Some(Place::Spare) => drop(self.call.raise()),
+            Some(Place::Keeper) => drop(self.wake.raise()),
+            None => {}
         }
     }
 
@@ -137,7 +143,8 @@ impl Pool {
         *unfinished -= 1;
         self.finished.notify_all();
         if *unfinished == 0 {
-            self.kernel.end();
+            self.poller.end();
+            self.reserve.end();
         }
     }
 
@@ -150,73 +157,33 @@ impl Pool {
         drop(unfinished);
         self.finish();
     }
-}
 
-/// One worker.
-struct Worker {
-    pool: Arc<Pool>,
-    searching: bool,
-}
-
-impl Worker {
-    fn new(pool: &Arc<Pool>) -> Self {
-        Self {
-            pool: pool.clone(),
-            searching: false,
-        }
-    }
-
-    /// Runs what is queued, each by `run`, until the model is over.
-    fn work(&mut self, run: impl Fn(&Pool)) {
+    /// Runs what is queued as one worker, until the model is over.
+    fn work(&self, eager: bool) {
         loop {
-            if self.pool.pop() || self.search() {
-                self.stop_searching();
-                run(&self.pool);
-            } else if !self.park() {
+            if self.pop() {
+                self.finish();
+                continue;
+            }
+            let (place, looks) = self.idle.park(eager);
+            if looks && self.has_work() {
+                self.idle.unpark(place);
+            } else if !self.wait(place) {
                 return;
             }
         }
     }
 
-    fn search(&mut self) -> bool {
-        if !self.searching {
-            self.pool.idle.start_searching();
-            self.searching = true;
-        }
-        self.pool.pop()
-    }
-
-    fn stop_searching(&mut self) {
-        if std::mem::take(&mut self.searching)
-            && self.pool.idle.stop_searching()
-            && self.pool.has_work()
-        {
-            self.pool.notify();
-        }
-    }
-
-    /// Returns whether the model goes on.
-    fn park(&mut self) -> bool {
-        self.searching = false;
-        self.pool.idle.park();
-        if self.pool.has_work() {
-            self.pool.idle.unpark();
-            return true;
-        }
-        self.wait()
-    }
-
-    /// Waits as one that is counted as parked.
-    fn wait(&mut self) -> bool {
-        let waited = self.pool.kernel.wait(true);
-        self.pool.idle.unpark();
-        self.take(waited)
-    }
-
-    fn take(&mut self, waited: Waited) -> bool {
+    /// Waits as one that is counted there. Returns whether the model goes on.
+    fn wait(&self, place: Place) -> bool {
+        let (kernel, flag) = match place {
+            Place::Keeper => (&self.poller, &self.wake),
+            Place::Spare => (&self.reserve, &self.call),
+        };
+        let waited = kernel.wait(true);
+        self.idle.unpark(place);
         if waited == Waited::Woken {
-            self.pool.wake.take();
-            self.searching = self.pool.idle.inherit(self.searching);
+            flag.take();
         }
         waited != Waited::Over
     }
@@ -226,15 +193,16 @@ impl Worker {
 /// queued. (They would wait for ever here, which loom reports.)
 ///
 /// Mutant: idle_park_without_fence: the last look at the queues is older than the count.
-/// Mutant: idle_claim_without_fence: the look at the count is older than the push.
-/// Mutant: idle_park_keeps_searching: a worker that waits is trusted to search.
+/// Mutant: idle_quiet_without_fence: the look at the count is older than the push.
+/// Mutant: idle_parks_in_two_steps: both take the other for one that is active.
+/// Mutant: idle_last_is_a_spare: all wait in the reserve.
 #[test]
 fn push_while_workers_park_is_run() {
     model("push_while_workers_park_is_run", Some(2), || {
-        let pool = Pool::new(0, 1);
+        let pool = Pool::new(2, 1);
         let workers = [(); 2].map(|()| {
-            let mut worker = Worker::new(&pool);
-            thread::spawn(move || worker.work(Pool::finish))
+            let pool = pool.clone();
+            thread::spawn(move || pool.work(false))
         });
         pool.push();
         for worker in workers {
@@ -243,68 +211,95 @@ fn push_while_workers_park_is_run() {
     });
 }
 
-/// L3: of two runnables the second is run though the first holds its worker: a wake-up is passed on
-/// while there is more work.
+/// L3: a worker that is active beside a keeper harvests the keeper's wake-up, and then parks: it is
+/// the last to look, though it is not the keeper.
 ///
-/// Mutant: idle_word_not_passed_on: the last searcher says that it was not.
-/// Mutant: idle_stop_without_fence: a push trusts the last searcher, whose last look is older.
+/// Mutant: idle_spare_never_looks: only a keeper looks at the queues.
 #[test]
-fn wake_up_is_passed_on_to_a_parked_worker() {
-    model("wake_up_is_passed_on_to_a_parked_worker", Some(2), || {
+fn push_while_the_last_parks_beside_a_keeper_is_run() {
+    model(
+        "push_while_the_last_parks_beside_a_keeper_is_run",
+        Some(3),
+        || {
+            let pool = Pool::new(2, 1);
+            assert!(pool.idle.park(true) == (Place::Keeper, true));
+            let keeper = {
+                let pool = pool.clone();
+                thread::spawn(move || {
+                    if pool.wait(Place::Keeper) {
+                        pool.work(false);
+                    }
+                })
+            };
+            let last = {
+                let pool = pool.clone();
+                thread::spawn(move || {
+                    if pool.poller.wait(false) == Waited::Woken {
+                        pool.wake.take();
+                    }
+                    pool.work(false);
+                })
+            };
+            pool.push();
+            keeper.join().unwrap();
+            last.join().unwrap();
+        },
+    );
+}
+
+/// L3: a push is run while one worker is stuck in a task, once another has found it stuck.
+///
+/// Mutant: idle_stuck_is_active: who is stuck is trusted to look.
+#[test]
+fn push_beside_a_stuck_worker_is_run() {
+    model("push_beside_a_stuck_worker_is_run", Some(2), || {
         let pool = Pool::new(2, 2);
-        let first = Arc::new(AtomicBool::new(true));
-        let workers = [(); 2].map(|()| {
-            let (mut worker, first) = (Worker::new(&pool), first.clone());
+        let told = Arc::new(AtomicBool::new(false));
+        let stuck = {
+            let (pool, told) = (pool.clone(), told.clone());
             thread::spawn(move || {
-                if worker.wait() {
-                    worker.work(|pool| {
-                        if first.swap(false, Ordering::Relaxed) {
-                            pool.finish_last();
-                        } else {
-                            pool.finish();
-                        }
-                    });
+                pool.finish_last();
+                if told.swap(false, Ordering::Relaxed) {
+                    pool.idle.unmark_stuck();
                 }
+                pool.work(false);
             })
-        });
+        };
+        let watcher = {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                pool.idle.mark_stuck();
+                told.store(true, Ordering::Relaxed);
+                pool.work(false);
+            })
+        };
         pool.push();
-        pool.push();
-        for worker in workers {
-            worker.join().unwrap();
-        }
+        stuck.join().unwrap();
+        watcher.join().unwrap();
     });
 }
 
-/// L3: a busy worker that harvests another's wake-up from the poller, without waiting there, passes
-/// it on before its task holds it.
+/// L3: what an active worker queues, and then cannot run itself, is run by one that parks meanwhile,
+/// if tasks are known to be long.
 ///
-/// Mutant: idle_inherits_nothing: the wake-up ends with whoever harvested it.
+/// Mutant: idle_helper_without_fence: the look at the count is older than the push.
+/// Mutant: idle_eager_does_not_look: it trusts the active one.
 #[test]
-fn harvested_wake_up_is_passed_on() {
-    model("harvested_wake_up_is_passed_on", None, || {
-        let pool = Pool::new(1, 2);
-        let parked = {
-            let mut worker = Worker::new(&pool);
-            thread::spawn(move || {
-                if worker.wait() {
-                    worker.work(Pool::finish);
-                }
-            })
-        };
-        let busy = {
-            let mut worker = Worker::new(&pool);
-            thread::spawn(move || {
-                let waited = worker.pool.kernel.wait(false);
-                worker.take(waited);
-                // A task of its own, that waits for the one that is pushed.
-                worker.stop_searching();
-                worker.pool.finish_last();
-            })
-        };
-        pool.push();
-        parked.join().unwrap();
-        busy.join().unwrap();
-    });
+fn push_of_an_active_worker_beside_an_eager_one_is_run() {
+    model(
+        "push_of_an_active_worker_beside_an_eager_one_is_run",
+        None,
+        || {
+            let pool = Pool::new(2, 2);
+            let eager = {
+                let pool = pool.clone();
+                thread::spawn(move || pool.work(true))
+            };
+            pool.push_as_worker();
+            pool.finish_last();
+            eager.join().unwrap();
+        },
+    );
 }
 
 /// L3: a wake of the main future of a current-thread runtime is not lost to a worker that parks.
@@ -316,60 +311,28 @@ fn main_future_woken_while_its_worker_parks_is_polled() {
         "main_future_woken_while_its_worker_parks_is_polled",
         None,
         || {
-            let pool = Pool::new(0, 1);
+            let pool = Pool::new(1, 1);
             let woken = Arc::new(AtomicBool::new(false));
             let worker = {
-                let (mut worker, woken) = (Worker::new(&pool), woken.clone());
+                let (pool, woken) = (pool.clone(), woken.clone());
                 thread::spawn(move || {
                     while !woken.swap(false, Ordering::Acquire) {
-                        assert!(!worker.search(), "nothing is pushed");
-                        worker.searching = false;
-                        worker.pool.idle.park();
+                        let (place, looks) = pool.idle.park(false);
+                        assert!(place == Place::Keeper && looks, "it is the last one");
                         if woken.load(Ordering::Acquire) {
-                            worker.pool.idle.unpark();
+                            pool.idle.unpark(place);
                         } else {
-                            worker.wait();
+                            pool.wait(place);
                         }
                     }
                 })
             };
             woken.swap(true, Ordering::Release);
             // As `Shared::interrupt`.
-            fence(Ordering::SeqCst);
-            if pool.idle.parked() > 0 {
+            if pool.idle.is_quiet() {
                 pool.wake.raise();
             }
             worker.join().unwrap();
         },
     );
-}
-
-/// L3: a wake-up that no push claimed, such as that of shutdown, changes no count, though another
-/// worker searches.
-///
-/// Mutant: idle_inherits_unclaimed: whoever takes it ends the search of the other.
-#[test]
-fn unclaimed_wake_up_changes_no_count() {
-    model("unclaimed_wake_up_changes_no_count", None, || {
-        let pool = Pool::new(1, 0);
-        let searcher = {
-            let mut worker = Worker::new(&pool);
-            thread::spawn(move || {
-                assert!(!worker.search(), "nothing is pushed");
-                worker.stop_searching();
-            })
-        };
-        let parked = {
-            let mut worker = Worker::new(&pool);
-            thread::spawn(move || {
-                worker.wait();
-                worker.stop_searching();
-            })
-        };
-        pool.wake.raise();
-        searcher.join().unwrap();
-        parked.join().unwrap();
-        assert_eq!(searching(pool.idle.word.load(Ordering::Relaxed)), 0);
-        assert_eq!(pool.idle.parked(), 0);
-    });
 }

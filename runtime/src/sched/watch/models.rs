@@ -15,24 +15,47 @@ use crate::sync::thread;
 #[test]
 fn worker_that_comes_back_is_watched() {
     model("worker_that_comes_back_is_watched", Some(3), || {
-        let (idle, watch) = (Arc::new(Idle::new()), Arc::new(Watch::new()));
+        let (idle, watch) = (Arc::new(Idle::new(3)), Arc::new(Watch::new()));
         // Of three workers two are about to come back, and the third watches.
-        for _ in 0..2 {
-            idle.start_searching();
-            idle.park();
-        }
-        assert!(watch.set());
-        let workers = [(); 2].map(|()| {
+        let places = [(); 2].map(|()| idle.park(false).0);
+        assert!(watch.set(|| 1));
+        let workers = places.map(|place| {
             let (idle, watch) = (idle.clone(), watch.clone());
             thread::spawn(move || {
-                idle.unpark();
-                watch.set()
+                idle.unpark(place);
+                watch.set(|| 2)
             })
         });
-        let mut timers = usize::from(watch.renew(&idle, 3));
+        assert!(watch.take(1));
+        let mut timers = usize::from(watch.renew(&idle, 3, || 2));
         for worker in workers {
             timers += usize::from(worker.join().unwrap());
         }
         assert_eq!(timers, 1, "timers that watch the workers");
+    });
+}
+
+/// L3: one of two workers at which the timer rings looks, and the other does not take the next look
+/// early.
+///
+/// Mutant: watch_taken_twice: both look.
+/// Mutant: watch_taken_early: the late one takes the next look at once.
+#[test]
+fn ring_is_taken_by_one() {
+    model("ring_is_taken_by_one", None, || {
+        let (idle, watch) = (Arc::new(Idle::new(3)), Arc::new(Watch::new()));
+        assert!(watch.set(|| 1));
+        let watchers = [(); 2].map(|()| {
+            let (idle, watch) = (idle.clone(), watch.clone());
+            thread::spawn(move || {
+                let takes = watch.take(1);
+                if takes {
+                    assert!(watch.renew(&idle, 3, || 2), "the others are at work");
+                }
+                takes
+            })
+        });
+        let looks = watchers.map(|watcher| watcher.join().unwrap());
+        assert_ne!(looks[0], looks[1], "one of them looks");
     });
 }
