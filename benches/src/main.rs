@@ -2,6 +2,8 @@
 //! raw epoll loop as the floor, and a runner that puts them side by side. `--help` tells the rest.
 
 mod args;
+#[expect(dead_code, reason = "its first user follows")]
+mod callgrind;
 mod children;
 mod compare;
 mod histogram;
