@@ -1,12 +1,13 @@
-//! The processes that a measurement starts: servers, generators, strace. Each is killed and reaped
+//! The processes that a measurement starts: servers, generators, strace, perf. Each is killed and reaped
 //! when its handle goes, whatever ended the measurement.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{self, Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::callgrind::Count;
 use crate::load::{DONE, READY};
 use crate::raw::process::interrupt;
 use crate::report::Report;
@@ -14,6 +15,8 @@ use crate::server::Rival;
 
 /// How long a server may take to listen; Go's is built first.
 const START_LIMIT: Duration = Duration::from_secs(120);
+/// How long a server may take to end once its input did; callgrind writes its profile then.
+const END_LIMIT: Duration = Duration::from_secs(30);
 /// How long strace may take to attach, and to detach.
 const STRACE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -67,9 +70,27 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `rival` with more words for `serve`, and waits until it listens.
     pub(crate) fn start(rival: Rival, words: &[String]) -> Result<Self, String> {
+        Self::listening(rival, start_self(&Self::words(rival, words))?)
+    }
+
+    /// Starts `rival` under callgrind, whose count is there after [`Self::end`].
+    pub(crate) fn start_counted(
+        rival: Rival,
+        words: &[String],
+        count: &Count,
+    ) -> Result<Self, String> {
+        let mut command = count.command(&Self::words(rival, words));
+        let child = start(command.stdout(Stdio::piped()))?;
+        Self::listening(rival, child)
+    }
+
+    fn words(rival: Rival, words: &[String]) -> Vec<String> {
         let mut command = vec!["serve".to_owned(), rival.name().to_owned()];
         command.extend_from_slice(words);
-        let mut child = start_self(&command)?;
+        command
+    }
+
+    fn listening(rival: Rival, mut child: Reaped) -> Result<Self, String> {
         let line = lines_of(child.0.stdout.take())
             .recv_timeout(START_LIMIT)
             .map_err(|_| format!("{} did not start", rival.name()))?;
@@ -80,6 +101,19 @@ impl Server {
             addr: addr.to_owned(),
             child,
         })
+    }
+
+    /// Closes its input, which ends it, and waits for that.
+    pub(crate) fn end(mut self) -> Result<(), String> {
+        drop(self.child.0.stdin.take());
+        let began = Instant::now();
+        while began.elapsed() < END_LIMIT {
+            match self.child.0.try_wait().map_err(|err| err.to_string())? {
+                Some(_) => return Ok(()),
+                None => thread::sleep(Duration::from_millis(5)),
+            }
+        }
+        Err("the server did not end".to_owned())
     }
 
     /// Returns where it listens.
@@ -166,6 +200,60 @@ fn open_gate(input: &mut ChildStdin) -> io::Result<()> {
     input.flush()
 }
 
+/// Runs this program with `words` and returns the report that it prints.
+pub(crate) fn report_of(words: &[String], limit: Duration) -> Result<Report, String> {
+    let mut child = start_self(words)?;
+    let lines = lines_of(child.0.stdout.take());
+    let generator = Generator {
+        child,
+        lines,
+        limit,
+    };
+    generator.report()
+}
+
+/// Runs a `load` of `kind` on `server` while `perf stat` counts `events` of the server; returns
+/// what perf wrote.
+pub(crate) fn perf_stat(
+    events: &[&str],
+    kind: &str,
+    server: &Server,
+    words: &[String],
+    limit: Duration,
+) -> Result<String, String> {
+    let pid = server.pid().to_string();
+    let mut command = Command::new("perf");
+    command
+        .args(["stat", "-x,", "-e", &events.join(","), "-p", &pid, "--"])
+        .arg(format!("/proc/{}/exe", process::id()))
+        .args(["load", kind, server.addr()])
+        .args(words)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut child = start(&mut command)?;
+    let lines = lines_of(child.0.stderr.take());
+    let text = lines_before(&lines, limit)?;
+    let status = child.0.wait().map_err(|err| err.to_string())?;
+    if status.success() {
+        Ok(text)
+    } else {
+        let why = text.lines().find(|line| !line.is_empty());
+        Err(format!("perf: {}", why.unwrap_or("it failed")))
+    }
+}
+
+/// Collects lines until their source ends.
+fn lines_before(lines: &Receiver<String>, limit: Duration) -> Result<String, String> {
+    let mut text = String::new();
+    loop {
+        match lines.recv_timeout(limit) {
+            Ok(line) => text.extend([line.as_str(), "\n"]),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(text),
+            Err(mpsc::RecvTimeoutError::Timeout) => return Err(format!("longer than {limit:?}")),
+        }
+    }
+}
+
 /// An strace that counts the system calls of a server.
 pub(crate) struct Strace {
     child: Reaped,
@@ -196,13 +284,6 @@ impl Strace {
     /// Detaches and returns the table of counts.
     pub(crate) fn detach(self) -> Result<String, String> {
         interrupt(&self.child.0).map_err(|err| format!("strace is gone: {err}"))?;
-        let mut text = String::new();
-        loop {
-            match self.lines.recv_timeout(STRACE_LIMIT) {
-                Ok(line) => text.extend([line.as_str(), "\n"]),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(text),
-                Err(mpsc::RecvTimeoutError::Timeout) => return Err("strace did not end".into()),
-            }
-        }
+        lines_before(&self.lines, STRACE_LIMIT)
     }
 }

@@ -2,7 +2,6 @@
 //! raw epoll loop as the floor, and a runner that puts them side by side. `--help` tells the rest.
 
 mod args;
-#[expect(dead_code, reason = "its first user follows")]
 mod callgrind;
 mod children;
 mod compare;
@@ -24,24 +23,31 @@ use syscalls::Unit;
 
 const HELP: &str = "\
 usage: gannet-benches [SUBJECT]... [OPTION]...
-           Compares the rivals and prints a Markdown table for each subject; all without a name.
-           SUBJECT: echo, tail, churn, idle, fds
+           Compares the rivals and prints a Markdown table for each subject; all without a name,
+           but for fds.
+           SUBJECT: echo, single, tail, tail-2, echo-2, mixed, deadline, churn, idle, idle-18k, udp,
+           open, fds
+           --record (writes benches/RESULTS.md and its charts; other subjects' sections stay)
+           --quick (raw, gannet and tokio, two short rounds, nothing counted)
+           --no-counts (no instructions and system calls)
            --rivals A,B,...   --rounds N        --seconds S       --connections N
-           --workers N (1)    --size BYTES (64) --open-rate R     --deadline
-           --no-pin | --same-cpu (both on CPU 0; else server 0, generator 1)
+           --workers N        --size BYTES (64) --open-rate R     --deadline
+           --no-pin | --same-cpu (both on CPU 0; else, with one worker, server 0, generator 1)
            --held (idle: a buffer each)         --talk (idle: one request first)
        gannet-benches syscalls RIVAL | syscalls-churn RIVAL
            Counts system calls a request, or a connection, by strace.
            --requests N (10000)   --connections N (64)   --workers N (1)
        gannet-benches serve RIVAL
-           Serves until SIGTERM or the end of standard input; prints `listening ADDR`.
+           Serves until SIGTERM or the end of standard input; prints `listening ADDR[,ADDR]...`.
            RIVAL: raw, gannet, gannet-ct, tokio, tokio-ct, smol, monoio, monoio-uring, may, go
            --addr IP:PORT (127.0.0.1:0)   --workers N (1)   --deadline   --cpu N
            --lazy (no buffer while idle)  --descriptors N (as ulimit -n)
-       gannet-benches load KIND ADDR
-           KIND: echo, churn (connect, one request, close), idle (needs --pid), fds
+           --datagrams N (N UDP sockets in place of connections)
+       gannet-benches load KIND ADDR[,ADDR]...
+           KIND: echo, churn (connect, one request, close), udp, idle (needs --pid), fds
            --connections N (64)   --seconds S (3) or --requests N   --warmup S (0.3)
            --open-rate R          --size BYTES (64)   --hold S (1: idle, fds)   --talk (idle)
+           --silent N (echo: so many more connections that never talk)
            --deadline S (10: fails when nothing comes back for so long)
            --pid SERVER (adds its costs)   --cpu N
            --gate (prints `ready` after the warm-up, `done` at the end, waits for a line each time)
@@ -77,7 +83,13 @@ fn serve(words: &[String]) -> Result<(), Box<dyn Error>> {
     let args = Args::parse(
         words,
         &switches,
-        &["--addr", "--cpu", "--descriptors", "--workers"],
+        &[
+            "--addr",
+            "--cpu",
+            "--datagrams",
+            "--descriptors",
+            "--workers",
+        ],
     )?;
     let rival: Rival = args.only("RIVAL")?.parse()?;
     server::serve(rival, &server_options(&args)?)?;
@@ -96,6 +108,10 @@ fn server_options(args: &Args) -> Result<Options, Problem> {
         deadline: args.has("--deadline"),
         lazy: args.has("--lazy"),
         cpu: args.value("--cpu")?,
+        datagrams: match args.value::<u64>("--datagrams")? {
+            Some(_) => Some(args.count("--datagrams", 1, 1..=10_000)? as usize),
+            None => None,
+        },
         descriptors: args.value("--descriptors")?,
     };
     if !options.addr.ip().is_loopback() {

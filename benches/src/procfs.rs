@@ -15,10 +15,28 @@ pub(crate) struct Usage {
     user_ticks: u64,
     /// Time in the kernel, in clock ticks.
     system_ticks: u64,
-    /// Context switches of each task, voluntary and not.
-    switches_by_task: BTreeMap<u32, u64>,
+    /// Context switches of each task.
+    switches_by_task: BTreeMap<u32, Switches>,
     /// Resident memory, in bytes.
     pub(crate) rss_bytes: u64,
+}
+
+/// Context switches of one task, by their cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Switches {
+    /// It waited, and something woke it up again.
+    voluntary: u64,
+    /// It was made to give way.
+    forced: u64,
+}
+
+impl Switches {
+    fn since(self, earlier: Self) -> Self {
+        Self {
+            voluntary: self.voluntary.saturating_sub(earlier.voluntary),
+            forced: self.forced.saturating_sub(earlier.forced),
+        }
+    }
 }
 
 /// What a process spent between two readings.
@@ -30,6 +48,8 @@ pub(crate) struct Spent {
     pub(crate) system: Duration,
     /// Context switches of all its tasks.
     pub(crate) switches: u64,
+    /// Those of them that were voluntary: its tasks waited so often, and were woken up.
+    pub(crate) wakeups: u64,
 }
 
 impl Usage {
@@ -77,13 +97,13 @@ impl Usage {
                 now.saturating_sub(earlier.cpu_by_task.get(task).copied().unwrap_or_default())
             })
             .sum();
-        let switches = self
-            .switches_by_task
-            .iter()
-            .map(|(task, now)| {
-                now.saturating_sub(earlier.switches_by_task.get(task).copied().unwrap_or(0))
-            })
-            .sum();
+        let (mut switches, mut wakeups) = (0, 0);
+        for (task, now) in &self.switches_by_task {
+            let before = earlier.switches_by_task.get(task).copied();
+            let since = now.since(before.unwrap_or_default());
+            switches += since.voluntary + since.forced;
+            wakeups += since.voluntary;
+        }
         let user_ticks = self.user_ticks.saturating_sub(earlier.user_ticks);
         let ticks = user_ticks + self.system_ticks.saturating_sub(earlier.system_ticks);
         let user = if ticks == 0 {
@@ -95,6 +115,7 @@ impl Usage {
             user,
             system: cpu.saturating_sub(user),
             switches,
+            wakeups,
         }
     }
 }
@@ -136,10 +157,12 @@ fn parse_schedstat(text: &str) -> Option<u64> {
     text.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// Returns voluntary and other context switches together, from `/proc/PID/task/TID/status`.
-fn parse_switches(text: &str) -> Option<u64> {
-    let voluntary = status_field(text, "voluntary_ctxt_switches")?;
-    Some(voluntary + status_field(text, "nonvoluntary_ctxt_switches")?)
+/// Returns the context switches in `/proc/PID/task/TID/status`.
+fn parse_switches(text: &str) -> Option<Switches> {
+    Some(Switches {
+        voluntary: status_field(text, "voluntary_ctxt_switches")?,
+        forced: status_field(text, "nonvoluntary_ctxt_switches")?,
+    })
 }
 
 /// Returns the number behind `name:` in a `status` file, without its unit.
@@ -166,18 +189,23 @@ mod tests {
         let text = "VmRSSX:\t1 kB\nVmRSS:\t  5128 kB\nvoluntary_ctxt_switches:\t15\n\
                     nonvoluntary_ctxt_switches:\t7\n";
         assert_eq!(status_field(text, "VmRSS"), Some(5128));
-        assert_eq!(parse_switches(text), Some(22));
+        let (voluntary, forced) = (15, 7);
+        assert_eq!(parse_switches(text), Some(Switches { voluntary, forced }));
         assert_eq!(status_field(text, "VmHWM"), None);
     }
 
     #[test]
     fn since_splits_the_exact_total_by_ticks_and_counts_new_tasks() {
+        let switches = |voluntary| Switches {
+            voluntary,
+            forced: 1,
+        };
         let reading = |tasks: &[(u32, u64, u64)], user_ticks, system_ticks| Usage {
             cpu_by_task: tasks
                 .iter()
                 .map(|t| (t.0, Duration::from_millis(t.1)))
                 .collect(),
-            switches_by_task: tasks.iter().map(|t| (t.0, t.2)).collect(),
+            switches_by_task: tasks.iter().map(|t| (t.0, switches(t.2))).collect(),
             user_ticks,
             system_ticks,
             rss_bytes: 0,
@@ -187,7 +215,7 @@ mod tests {
         let spent = after.since(&before);
         assert_eq!(spent.user, Duration::from_millis(25));
         assert_eq!(spent.system, Duration::from_millis(75));
-        assert_eq!(spent.switches, 7);
+        assert_eq!((spent.switches, spent.wakeups), (8, 7));
     }
 
     #[test]

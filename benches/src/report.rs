@@ -50,6 +50,8 @@ impl Report {
         self.add(&format!("{prefix}_cpu_percent"), busy * 100.0);
         let switches = spent.switches as f64 / units.max(1) as f64;
         self.add(&format!("{prefix}_switches"), switches);
+        let wakeups = spent.wakeups as f64 / units.max(1) as f64;
+        self.add(&format!("{prefix}_wakeups"), wakeups);
     }
 
     /// Reads the lines that [`fmt::Display`] wrote. Other lines are refused, so that a generator
@@ -71,7 +73,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value) in &self.figures {
-            writeln!(f, "{name} {}", (value * 1000.0).round() / 1000.0)?;
+            writeln!(f, "{name} {}", (value * 1e6).round() / 1e6)?;
         }
         Ok(())
     }
@@ -106,6 +108,7 @@ mod tests {
             user: Duration::from_millis(100),
             system: Duration::from_millis(300),
             switches: 50,
+            wakeups: 20,
         };
         report.add_spent("server", spent, 1_000, Duration::from_secs(2));
         assert_eq!(report.figure("server_cpu_us"), Some(400.0));
@@ -113,5 +116,6 @@ mod tests {
         assert_eq!(report.figure("server_system_us"), Some(300.0));
         assert_eq!(report.figure("server_cpu_percent"), Some(20.0));
         assert_eq!(report.figure("server_switches"), Some(0.05));
+        assert_eq!(report.figure("server_wakeups"), Some(0.02));
     }
 }

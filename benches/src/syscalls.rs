@@ -31,28 +31,13 @@ pub(crate) fn run(words: &[String], unit: Unit) -> Result<(), String> {
     let connections = args.count("--connections", 64, 1..=1000)?;
     let requests = args.count("--requests", 10_000, 1..=1_000_000)?;
     let workers = args.count("--workers", 1, 1..=64)?;
-    let server = Server::start(rival, &["--workers".to_owned(), workers.to_string()])?;
-    let words = [
-        "--gate",
-        "--deadline",
-        "30",
-        "--connections",
-        &connections.to_string(),
-    ]
-    .into_iter()
-    .chain(["--requests", &requests.to_string()])
-    .map(str::to_owned)
-    .collect::<Vec<_>>();
+    let server = ["--workers".to_owned(), workers.to_string()];
+    let load = ["--connections".to_owned(), connections.to_string()];
     let (kind, name) = match unit {
         Unit::Request => ("echo", "request"),
         Unit::Connection => ("churn", "connection"),
     };
-    let mut generator = Generator::start(kind, &server, &words, LIMIT)?;
-    generator.wait_ready()?;
-    let strace = Strace::attach(&server)?;
-    generator.measure()?;
-    // The connections are open still, so that their end is not counted among the requests.
-    let counts = parse(&strace.detach()?)?;
+    let counts = count(rival, &server, kind, &load, requests)?;
     println!(
         "System calls of {} over {requests} {name}s, {connections} at once, {workers} worker(s)\n",
         rival.name()
@@ -61,12 +46,37 @@ pub(crate) fn run(words: &[String], unit: Unit) -> Result<(), String> {
     Ok(())
 }
 
+/// Counts the system calls of a server over `requests` of a `kind` of load.
+pub(crate) fn count(
+    rival: Rival,
+    server: &[String],
+    kind: &str,
+    load: &[String],
+    requests: u64,
+) -> Result<Vec<Count>, String> {
+    let server = Server::start(rival, server)?;
+    let requests = requests.to_string();
+    let mut words = ["--gate", "--deadline", "30", "--requests", &requests]
+        .map(str::to_owned)
+        .to_vec();
+    words.extend_from_slice(load);
+    let mut generator = Generator::start(kind, &server, &words, LIMIT)?;
+    generator.wait_ready()?;
+    let strace = Strace::attach(&server)?;
+    generator.measure()?;
+    // The connections are open still, so that their end is not counted among the requests.
+    parse(&strace.detach()?)
+}
+
 /// How often one system call was made and how often it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Count {
-    name: String,
-    calls: u64,
-    errors: u64,
+pub(crate) struct Count {
+    /// Its name.
+    pub(crate) name: String,
+    /// How often it was made.
+    pub(crate) calls: u64,
+    /// How often it failed.
+    pub(crate) errors: u64,
 }
 
 /// Reads the table of `strace -c`; lines before and after it are skipped.

@@ -1,5 +1,7 @@
 //! Medians and spreads over rounds.
 
+use std::fmt;
+
 /// Middle, smallest and largest of some figures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Summary {
@@ -24,6 +26,14 @@ impl Summary {
             f64::midpoint(figures[half - 1], figures[half])
         };
         Some(Self { median, min, max })
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(2);
+        write!(f, "{:.digits$}", self.median)?;
+        write!(f, " ({:.digits$}–{:.digits$})", self.min, self.max)
     }
 }
 

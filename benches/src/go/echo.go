@@ -1,58 +1,73 @@
-// A TCP echo server on Go's runtime, of the same shape as the other rivals.
-//
-// Arguments: ADDR, buffer size in bytes, deadline of each read and write in milliseconds (0: none),
-// pause after a failed accept in milliseconds. Ends with its standard input.
+// An echo server on Go's runtime, of the same shape as the other rivals: a goroutine a connection, or
+// a goroutine a socket of datagrams. Ends with its standard input.
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"strconv"
+	"strings"
+	"sync"
+	"syscall"
 	"time"
 )
 
+var (
+	addr      = flag.String("addr", "127.0.0.1:0", "where to listen")
+	size      = flag.Int("buffer", 4096, "bytes of a read buffer")
+	deadline  = flag.Duration("deadline", 0, "deadline of each read and write; 0: none")
+	pause     = flag.Duration("pause", 10*time.Millisecond, "pause after a failed accept")
+	datagrams = flag.Int("datagrams", 0, "echo datagrams on so many sockets instead")
+	lazy      = flag.Bool("lazy", false, "no buffer while idle")
+)
+
 func main() {
-	if len(os.Args) != 5 {
-		fail("usage: echo ADDR BUFFER DEADLINE_MS PAUSE_MS")
-	}
-	size := number(os.Args[2])
-	deadline := time.Duration(number(os.Args[3])) * time.Millisecond
-	pause := time.Duration(number(os.Args[4])) * time.Millisecond
-	listener, err := net.Listen("tcp4", os.Args[1])
-	if err != nil {
-		fail(err)
-	}
-	fmt.Printf("listening %s\n", listener.Addr())
+	flag.Parse()
 	go func() {
 		io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			time.Sleep(pause)
-			continue
-		}
-		// Go sets TCP_NODELAY by itself.
-		go echo(conn, size, deadline)
+	if *datagrams > 0 {
+		serveDatagrams()
+	} else {
+		acceptAll()
 	}
 }
 
-func echo(conn net.Conn, size int, deadline time.Duration) {
-	defer conn.Close()
-	buf := make([]byte, size)
+func acceptAll() {
+	listener, err := net.Listen("tcp4", *addr)
+	check(err)
+	fmt.Printf("listening %s\n", listener.Addr())
 	for {
-		if deadline > 0 {
-			conn.SetReadDeadline(time.Now().Add(deadline))
+		conn, err := listener.Accept()
+		if err != nil {
+			time.Sleep(*pause)
+			continue
+		}
+		// Go sets TCP_NODELAY by itself.
+		if *lazy {
+			go echoLazily(conn)
+		} else {
+			go echo(conn)
+		}
+	}
+}
+
+func echo(conn net.Conn) {
+	defer conn.Close()
+	buf := make([]byte, *size)
+	for {
+		if *deadline > 0 {
+			conn.SetReadDeadline(time.Now().Add(*deadline))
 		}
 		n, err := conn.Read(buf)
 		if err != nil {
 			return
 		}
-		if deadline > 0 {
-			conn.SetWriteDeadline(time.Now().Add(deadline))
+		if *deadline > 0 {
+			conn.SetWriteDeadline(time.Now().Add(*deadline))
 		}
 		if _, err := conn.Write(buf[:n]); err != nil {
 			return
@@ -60,15 +75,68 @@ func echo(conn net.Conn, size int, deadline time.Duration) {
 	}
 }
 
-func number(text string) int {
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		fail(err)
+var buffers = sync.Pool{New: func() any {
+	buf := make([]byte, *size)
+	return &buf
+}}
+
+// Go has no wait for readability but this one: the function is called when there may be bytes, and
+// says by its result whether there were.
+func echoLazily(conn net.Conn) {
+	defer conn.Close()
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	check(err)
+	for {
+		var buf *[]byte
+		var n int
+		var failed error
+		err := raw.Read(func(fd uintptr) bool {
+			buf = buffers.Get().(*[]byte)
+			n, failed = syscall.Read(int(fd), *buf)
+			if failed == syscall.EAGAIN {
+				buffers.Put(buf)
+				return false
+			}
+			return true
+		})
+		if err != nil || failed != nil || n == 0 {
+			return
+		}
+		_, err = conn.Write((*buf)[:n])
+		buffers.Put(buf)
+		if err != nil {
+			return
+		}
 	}
-	return n
 }
 
-func fail(why any) {
-	fmt.Fprintln(os.Stderr, why)
-	os.Exit(1)
+func serveDatagrams() {
+	local, err := net.ResolveUDPAddr("udp4", *addr)
+	check(err)
+	var addrs []string
+	for range *datagrams {
+		conn, err := net.ListenUDP("udp4", local)
+		check(err)
+		addrs = append(addrs, conn.LocalAddr().String())
+		go echoDatagrams(conn)
+	}
+	fmt.Printf("listening %s\n", strings.Join(addrs, ","))
+	select {}
+}
+
+func echoDatagrams(conn *net.UDPConn) {
+	buf := make([]byte, *size)
+	for {
+		n, from, err := conn.ReadFromUDPAddrPort(buf)
+		check(err)
+		_, err = conn.WriteToUDPAddrPort(buf[:n], from)
+		check(err)
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }

@@ -23,6 +23,7 @@ pub(super) fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
     engine.drain()?;
     let mut report = Report::new();
     report.add("connections", settings.connections as f64);
+    report.add("silent_connections", settings.silent as f64);
     report.add("request_bytes", settings.size as f64);
     if let Some(rate) = settings.open_rate {
         report.add("offered_per_second", rate);

@@ -26,6 +26,8 @@ pub(super) struct Engine {
     epoll: Epoll,
     events: Events,
     connections: Vec<Connection>,
+    /// One connection of so many talks, so that those that do lie scattered among the others.
+    stride: usize,
     buffer: Vec<u8>,
     latencies: Histogram,
     busy: usize,
@@ -61,7 +63,8 @@ impl Engine {
         Ok(Self {
             epoll: Epoll::new()?,
             events: Events::with_capacity(EVENTS_PER_WAIT),
-            connections: Vec::with_capacity(settings.connections),
+            connections: Vec::with_capacity(settings.connections + settings.silent),
+            stride: settings.silent / settings.connections + 1,
             buffer: vec![0; BUFFER_SIZE],
             latencies: Histogram::new(),
             busy: 0,
@@ -75,7 +78,8 @@ impl Engine {
     /// connect a second. The caller makes sure that they are accepted before it opens more.
     /// Returns how many there are now.
     pub(super) fn open_some(&mut self, settings: &Settings) -> io::Result<usize> {
-        let end = settings.connections.min(self.connections.len() + BATCH);
+        let all = settings.connections * self.stride;
+        let end = all.min(self.connections.len() + BATCH);
         for index in self.connections.len()..end {
             let source = settings.source(index);
             let connection = Connection::open(source, settings.target, settings.size, index)?;
@@ -88,7 +92,7 @@ impl Engine {
 
     /// Opens all connections and exchanges one request on each, which shows it accepted.
     pub(super) fn open_and_greet(&mut self, settings: &Settings) -> io::Result<()> {
-        while self.connections.len() < settings.connections {
+        while self.connections.len() < settings.connections * self.stride {
             let first = self.connections.len();
             let end = self.open_some(settings)?;
             self.begin(Pace::Closed {
@@ -110,7 +114,7 @@ impl Engine {
             u64::MAX
         };
         self.begin(Pace::Closed { left });
-        for index in 0..self.connections.len() {
+        for index in (0..self.connections.len()).step_by(self.stride) {
             self.start_next(index, Instant::now())?;
         }
         self.run(span)
@@ -127,7 +131,7 @@ impl Engine {
             interval: Duration::from_secs_f64(1.0 / rate),
             left,
             due: VecDeque::new(),
-            free: (0..self.connections.len()).collect(),
+            free: (0..self.connections.len()).step_by(self.stride).collect(),
         }));
         self.run(span)
     }

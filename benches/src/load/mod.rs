@@ -5,6 +5,7 @@
 
 mod churn;
 mod connection;
+mod datagrams;
 mod descriptors;
 mod echo;
 mod engine;
@@ -30,6 +31,7 @@ const OPTIONS: &[&str] = &[
     "--pid",
     "--requests",
     "--seconds",
+    "--silent",
     "--size",
     "--warmup",
 ];
@@ -48,22 +50,26 @@ pub(crate) const DONE: &str = "done";
 /// Runs `load KIND ADDR ...`, which prints its report.
 pub(crate) fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
     let Some((kind, words)) = words.split_first() else {
-        return Err("load needs a kind: echo, churn, idle or fds".into());
+        return Err("load needs a kind: echo, churn, udp, idle or fds".into());
     };
     let args = Args::parse(words, SWITCHES, OPTIONS)?;
     let settings = Settings::parse(&args)?;
     let load = match kind.as_str() {
         "echo" => echo::run,
         "churn" => churn::run,
+        "udp" => datagrams::run,
         "idle" => idle::run,
         "fds" => descriptors::run,
-        _ => return Err(format!("unknown load {kind}; there are echo, churn, idle, fds").into()),
+        _ => {
+            let there = "echo, churn, udp, idle, fds";
+            return Err(format!("unknown load {kind}; there are {there}").into());
+        }
     };
     if let Some(cpu) = args.value("--cpu")? {
         pin_to_cpu(cpu)?;
     }
     // Some spare ones for epoll, /proc and the standard streams.
-    let wanted = settings.connections as u64 + 32;
+    let wanted = (settings.connections + settings.silent) as u64 + 32;
     let limit = raise_descriptor_limit(wanted)?;
     if limit < wanted {
         return Err(format!("{wanted} descriptors needed, the limit is {limit}").into());
@@ -75,7 +81,11 @@ pub(crate) fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
 #[derive(Clone, Debug)]
 struct Settings {
     target: SocketAddrV4,
+    /// All that the server listens on, where it is more than one; the first is `target`.
+    targets: Vec<SocketAddrV4>,
     connections: usize,
+    /// Further connections that are opened and never talk.
+    silent: usize,
     /// Bytes of one request.
     size: usize,
     span: Span,
@@ -103,15 +113,7 @@ enum Span {
 
 impl Settings {
     fn parse(args: &Args) -> Result<Self, Problem> {
-        let target: SocketAddrV4 = args
-            .only("ADDR")?
-            .parse()
-            .map_err(|_| "ADDR must be IP:PORT")?;
-        if !target.ip().is_loopback() {
-            return Err(format!(
-                "{target} is not a loopback address: load stays on this machine"
-            ));
-        }
+        let targets = parse_targets(args.only("ADDR")?)?;
         let open_rate = args.value::<f64>("--open-rate")?;
         if open_rate.is_some_and(|rate| !(1.0..=1e7).contains(&rate)) {
             return Err("--open-rate must be 1 to 10000000 a second".to_owned());
@@ -121,7 +123,9 @@ impl Settings {
             None => Span::Time(args.seconds("--seconds", 3.0)?),
         };
         Ok(Self {
-            target,
+            target: targets[0],
+            targets,
+            silent: args.count("--silent", 0, 0..=CONNECTIONS_MAX)? as usize,
             connections: args.count("--connections", 64, 1..=CONNECTIONS_MAX)? as usize,
             size: args.count("--size", REQUEST_SIZE as u64, 1..=1 << 20)? as usize,
             span,
@@ -156,6 +160,18 @@ impl Settings {
     /// Reads the server's figures, if its PID was told.
     fn server(&self) -> io::Result<Option<Usage>> {
         self.pid.map(Usage::read).transpose()
+    }
+}
+
+/// Reads addresses with commas between them, at least one, and all on this machine.
+fn parse_targets(text: &str) -> Result<Vec<SocketAddrV4>, Problem> {
+    let parse = |word: &str| word.parse().map_err(|_| "ADDR must be IP:PORT".to_owned());
+    let targets: Vec<SocketAddrV4> = text.split(',').map(parse).collect::<Result<_, _>>()?;
+    match targets.iter().find(|target| !target.ip().is_loopback()) {
+        Some(target) => Err(format!(
+            "{target} is not a loopback address: load stays on this machine"
+        )),
+        None => Ok(targets),
     }
 }
 
@@ -271,6 +287,12 @@ mod tests {
                 .contains("not a loopback address")
         );
         assert!(settings("127.0.0.1").unwrap_err().contains("IP:PORT"));
+        assert!(settings("127.0.0.1:1,").unwrap_err().contains("IP:PORT"));
+        assert!(
+            settings("127.0.0.1:1,0.0.0.0:1")
+                .unwrap_err()
+                .contains("not a loopback address")
+        );
         assert!(
             settings("127.0.0.1:1 --open-rate 0")
                 .unwrap_err()

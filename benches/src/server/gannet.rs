@@ -6,10 +6,10 @@ use std::future::Future;
 use std::io;
 use std::time::Instant;
 
-use gannet::net::{TcpListener, TcpStream};
+use gannet::net::{TcpListener, TcpStream, UdpSocket};
 use gannet::runtime::Builder;
 
-use super::{BUFFER_SIZE, DEADLINE, Options, announce};
+use super::{BUFFER_SIZE, DEADLINE, Options, announce, announce_all};
 
 /// Which of gannet's runtimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +30,35 @@ pub(super) fn run(options: &Options, flavor: Flavor) -> io::Result<()> {
     };
     let options = options.clone();
     // A task of its own, so that accepts run on a worker and not on the blocked thread.
-    let accepting = runtime.block_on(async { gannet::spawn(accept_all(options)).await });
-    accepting.map_err(io::Error::other)?
+    let serving = runtime.block_on(async {
+        match options.datagrams {
+            Some(sockets) => gannet::spawn(serve_datagrams(options, sockets)).await,
+            None => gannet::spawn(accept_all(options)).await,
+        }
+    });
+    serving.map_err(io::Error::other)?
+}
+
+async fn serve_datagrams(options: Options, count: usize) -> io::Result<()> {
+    let (mut addrs, mut tasks) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let socket = UdpSocket::bind(options.addr).await?;
+        addrs.push(socket.local_addr()?);
+        tasks.push(gannet::spawn(echo_datagrams(socket)));
+    }
+    announce_all(&addrs)?;
+    for task in tasks {
+        task.await.map_err(io::Error::other)??;
+    }
+    Ok(())
+}
+
+async fn echo_datagrams(socket: UdpSocket) -> io::Result<()> {
+    let mut buf = vec![0; BUFFER_SIZE];
+    loop {
+        let (n, from) = socket.recv_from(&mut buf).await?;
+        socket.send_to(&buf[..n], from).await?;
+    }
 }
 
 async fn accept_all(options: Options) -> io::Result<()> {

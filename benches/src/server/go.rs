@@ -28,16 +28,18 @@ pub(super) fn run(options: &Options) -> io::Result<()> {
     let program = build()?;
     let mut command = Command::new(program);
     command
-        .arg(options.addr.to_string())
-        .arg(BUFFER_SIZE.to_string());
-    let deadline_ms = if options.deadline {
-        DEADLINE.as_millis()
-    } else {
-        0
-    };
-    command
-        .arg(deadline_ms.to_string())
-        .arg(ACCEPT_PAUSE.as_millis().to_string());
+        .arg(format!("-addr={}", options.addr))
+        .arg(format!("-buffer={BUFFER_SIZE}"))
+        .arg(format!("-pause={ACCEPT_PAUSE:?}"));
+    if options.deadline {
+        command.arg(format!("-deadline={DEADLINE:?}"));
+    }
+    if options.lazy {
+        command.arg("-lazy");
+    }
+    if let Some(sockets) = options.datagrams {
+        command.arg(format!("-datagrams={sockets}"));
+    }
     command.env("GOMAXPROCS", options.workers.to_string());
     Err(command.exec())
 }

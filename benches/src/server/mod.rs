@@ -1,8 +1,10 @@
 //! The echo servers: one file a rival, all of one shape.
 //!
 //! Each accepts TCP connections, sets `TCP_NODELAY`, and writes back what it reads through a 4 KiB
-//! buffer, with a task (coroutine, goroutine) a connection where the rival has such. When accept
-//! fails (for want of descriptors), a rival whose own accept does not wait pauses 10 ms and goes
+//! buffer, with a task (coroutine, goroutine) a connection where the rival has such. With
+//! `--datagrams N` it binds N UDP sockets instead, and a task a socket sends each datagram back to
+//! where it came from, one datagram a call. All but Go share this program's allocator, the C
+//! library's. When accept fails (for want of descriptors), a rival whose own accept does not wait pauses 10 ms and goes
 //! on.
 
 mod gannet;
@@ -10,6 +12,7 @@ mod go;
 mod may;
 mod monoio;
 mod raw;
+mod raw_datagrams;
 mod smol;
 mod tokio;
 
@@ -105,7 +108,13 @@ impl Rival {
     pub(crate) fn can_be_lazy(self) -> bool {
         matches!(
             self,
-            Self::Raw | Self::Gannet | Self::GannetCt | Self::Tokio | Self::TokioCt | Self::Smol
+            Self::Raw
+                | Self::Gannet
+                | Self::GannetCt
+                | Self::Tokio
+                | Self::TokioCt
+                | Self::Smol
+                | Self::Go
         )
     }
 }
@@ -133,6 +142,8 @@ pub(crate) struct Options {
     pub(crate) lazy: bool,
     /// The one processor to run on.
     pub(crate) cpu: Option<usize>,
+    /// Sockets that echo datagrams, in place of connections.
+    pub(crate) datagrams: Option<usize>,
     /// Soft limit of descriptors, as after `ulimit -n`.
     pub(crate) descriptors: Option<u64>,
 }
@@ -163,7 +174,10 @@ pub(crate) fn serve(rival: Rival, options: &Options) -> io::Result<()> {
     }
     exit_at_end_of_input()?;
     match rival {
-        Rival::Raw => raw::run(options),
+        Rival::Raw => match options.datagrams {
+            Some(sockets) => raw_datagrams::run(options, sockets),
+            None => raw::run(options),
+        },
         Rival::Gannet => gannet::run(options, gannet::Flavor::MultiThread),
         Rival::GannetCt => gannet::run(options, gannet::Flavor::CurrentThread),
         Rival::Tokio => tokio::run(options, tokio::Flavor::MultiThread),
@@ -178,8 +192,14 @@ pub(crate) fn serve(rival: Rival, options: &Options) -> io::Result<()> {
 
 /// Prints the line that who started this server waits for.
 fn announce(addr: SocketAddr) -> io::Result<()> {
+    announce_all(&[addr])
+}
+
+/// Prints the line that who started this server waits for, with a comma between addresses.
+fn announce_all(addrs: &[SocketAddr]) -> io::Result<()> {
+    let addrs: Vec<String> = addrs.iter().map(SocketAddr::to_string).collect();
     let mut out = io::stdout().lock();
-    writeln!(out, "listening {addr}")?;
+    writeln!(out, "listening {}", addrs.join(","))?;
     out.flush()
 }
 

@@ -8,10 +8,11 @@ use std::thread;
 
 use monoio::buf::IoBuf as _;
 use monoio::io::{AsyncReadRent as _, AsyncWriteRentExt as _};
+use monoio::net::udp::UdpSocket;
 use monoio::net::{TcpListener, TcpStream};
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 
-use super::{ACCEPT_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce};
+use super::{ACCEPT_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce, announce_all};
 
 /// Which of monoio's drivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub(super) fn has_uring() -> bool {
 
 /// Serves for ever.
 pub(super) fn run(options: &Options, driver: Driver) -> io::Result<()> {
+    if let Some(sockets) = options.datagrams {
+        return serve_datagrams(options, sockets, driver);
+    }
     let deadline = options.deadline;
     // Port 0 would give each worker a port of its own, so the first one's bind decides for all.
     let (bound, rest) = std::sync::mpsc::channel();
@@ -63,16 +67,7 @@ struct Worker {
 
 impl Worker {
     fn run(self, driver: Driver) -> io::Result<()> {
-        match driver {
-            Driver::Epoll => {
-                let builder = RuntimeBuilder::<LegacyDriver>::new();
-                builder.enable_timer().build()?.block_on(self.accept_all())
-            }
-            Driver::Uring => {
-                let builder = RuntimeBuilder::<IoUringDriver>::new();
-                builder.enable_timer().build()?.block_on(self.accept_all())
-            }
-        }
+        block_on(driver, self.accept_all())
     }
 
     async fn accept_all(self) -> io::Result<()> {
@@ -93,6 +88,69 @@ impl Worker {
                 monoio::spawn(echo(stream));
             }
         }
+    }
+}
+
+/// Runs `future` on a runtime of this thread's own.
+fn block_on(driver: Driver, future: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    match driver {
+        Driver::Epoll => {
+            let builder = RuntimeBuilder::<LegacyDriver>::new();
+            builder.enable_timer().build()?.block_on(future)
+        }
+        Driver::Uring => {
+            let builder = RuntimeBuilder::<IoUringDriver>::new();
+            builder.enable_timer().build()?.block_on(future)
+        }
+    }
+}
+
+/// Deals `count` sockets out to the workers, where each stays.
+fn serve_datagrams(options: &Options, count: usize, driver: Driver) -> io::Result<()> {
+    let (addr, workers) = (options.addr, options.workers);
+    let (bound, addrs) = std::sync::mpsc::channel();
+    let mut threads = Vec::new();
+    for worker in 0..workers {
+        let bound = bound.clone();
+        let sockets = count / workers + usize::from(worker < count % workers);
+        let serve = move || block_on(driver, echo_on_sockets(addr, sockets, bound));
+        threads.push(thread::Builder::new().spawn(serve)?);
+    }
+    drop(bound);
+    announce_all(&addrs.iter().take(count).collect::<Vec<_>>())?;
+    for thread in threads {
+        let ended = thread.join();
+        ended.unwrap_or_else(|_| Err(io::Error::other("a worker panicked")))?;
+    }
+    Ok(())
+}
+
+async fn echo_on_sockets(
+    addr: SocketAddrV4,
+    count: usize,
+    bound: std::sync::mpsc::Sender<SocketAddr>,
+) -> io::Result<()> {
+    let mut tasks = Vec::new();
+    for _ in 0..count {
+        let socket = UdpSocket::bind(addr)?;
+        bound.send(socket.local_addr()?).map_err(io::Error::other)?;
+        tasks.push(monoio::spawn(echo_datagrams(socket)));
+    }
+    drop(bound);
+    for task in tasks {
+        task.await?;
+    }
+    Ok(())
+}
+
+async fn echo_datagrams(socket: UdpSocket) -> io::Result<()> {
+    let mut buf = vec![0; BUFFER_SIZE];
+    loop {
+        let (received, filled) = socket.recv_from(buf).await;
+        let (n, from) = received?;
+        let (sent, slice) = socket.send_to(filled.slice(..n), from).await;
+        sent?;
+        buf = slice.into_inner();
     }
 }
 

@@ -9,10 +9,10 @@ use std::thread;
 
 use smol::future::FutureExt as _;
 use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use smol::net::{TcpListener, TcpStream};
+use smol::net::{TcpListener, TcpStream, UdpSocket};
 use smol::{Async, Executor, Timer};
 
-use super::{ACCEPT_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce};
+use super::{ACCEPT_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce, announce_all};
 
 /// Serves for ever.
 pub(super) fn run(options: &Options) -> io::Result<()> {
@@ -22,8 +22,38 @@ pub(super) fn run(options: &Options) -> io::Result<()> {
         thread::Builder::new()
             .spawn(move || smol::block_on(executor.run(smol::future::pending::<()>())))?;
     }
-    let accepting = executor.spawn(accept_all(Arc::clone(&executor), options.clone()));
-    smol::block_on(executor.run(accepting))
+    let (shared, options) = (Arc::clone(&executor), options.clone());
+    let serving = match options.datagrams {
+        Some(sockets) => executor.spawn(serve_datagrams(shared, options, sockets)),
+        None => executor.spawn(accept_all(shared, options)),
+    };
+    smol::block_on(executor.run(serving))
+}
+
+async fn serve_datagrams(
+    executor: Arc<Executor<'static>>,
+    options: Options,
+    count: usize,
+) -> io::Result<()> {
+    let (mut addrs, mut tasks) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let socket = UdpSocket::bind(options.addr).await?;
+        addrs.push(socket.local_addr()?);
+        tasks.push(executor.spawn(echo_datagrams(socket)));
+    }
+    announce_all(&addrs)?;
+    for task in tasks {
+        task.await?;
+    }
+    Ok(())
+}
+
+async fn echo_datagrams(socket: UdpSocket) -> io::Result<()> {
+    let mut buf = vec![0; BUFFER_SIZE];
+    loop {
+        let (n, from) = socket.recv_from(&mut buf).await?;
+        socket.send_to(&buf[..n], from).await?;
+    }
 }
 
 async fn accept_all(executor: Arc<Executor<'static>>, options: Options) -> io::Result<()> {

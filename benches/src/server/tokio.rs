@@ -4,11 +4,11 @@ use std::future::Future;
 use std::io;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use super::{ACCEPT_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce};
+use super::{ACCEPT_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce, announce_all};
 
 /// Which of tokio's runtimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,34 @@ pub(super) fn run(options: &Options, flavor: Flavor) -> io::Result<()> {
         .build()?;
     let options = options.clone();
     // A task of its own, so that accepts run on a worker and not on the blocked thread.
-    runtime.block_on(async { tokio::spawn(accept_all(options)).await })?
+    runtime.block_on(async {
+        match options.datagrams {
+            Some(sockets) => tokio::spawn(serve_datagrams(options, sockets)).await,
+            None => tokio::spawn(accept_all(options)).await,
+        }
+    })?
+}
+
+async fn serve_datagrams(options: Options, count: usize) -> io::Result<()> {
+    let (mut addrs, mut tasks) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let socket = UdpSocket::bind(options.addr).await?;
+        addrs.push(socket.local_addr()?);
+        tasks.push(tokio::spawn(echo_datagrams(socket)));
+    }
+    announce_all(&addrs)?;
+    for task in tasks {
+        task.await??;
+    }
+    Ok(())
+}
+
+async fn echo_datagrams(socket: UdpSocket) -> io::Result<()> {
+    let mut buf = vec![0; BUFFER_SIZE];
+    loop {
+        let (n, from) = socket.recv_from(&mut buf).await?;
+        socket.send_to(&buf[..n], from).await?;
+    }
 }
 
 async fn accept_all(options: Options) -> io::Result<()> {
