@@ -6,6 +6,7 @@ mod callgrind;
 mod children;
 mod compare;
 mod histogram;
+mod inside;
 mod load;
 mod procfs;
 mod raw;
@@ -37,6 +38,13 @@ usage: gannet-benches [SUBJECT]... [OPTION]...
        gannet-benches syscalls RIVAL | syscalls-churn RIVAL
            Counts system calls a request, or a connection, by strace.
            --requests N (10000)   --connections N (64)   --workers N (1)
+       gannet-benches inside SUBJECT RIVAL
+           Tasks, wake-ups, channels and timers without a socket, in this process.
+           SUBJECT: spawn-join, spawn-many, yield, yield-crowd, ping-pong, ping-pong-mpsc, wake,
+           contend-2, contend-64, hold-64, timer-drop, timer-drop-10k, timeout, deadline-set,
+           sleepers, idle-runtime;   RIVAL: gannet, gannet-ct, tokio, tokio-ct, smol
+           --workers N (1)   --count N (units)   --warm-up N (a tenth)
+           --instructions (of one unit, by callgrind)
        gannet-benches serve RIVAL
            Serves until SIGTERM or the end of standard input; prints `listening ADDR[,ADDR]...`.
            RIVAL: raw, gannet, gannet-ct, tokio, tokio-ct, smol, monoio, monoio-uring, may, go
@@ -72,6 +80,7 @@ fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
     match words.first().map(String::as_str) {
         Some("serve") => serve(&words[1..]),
         Some("load") => load::run(&words[1..]),
+        Some("inside") => Ok(inside::run(&words[1..])?),
         Some("syscalls") => Ok(syscalls::run(&words[1..], Unit::Request)?),
         Some("syscalls-churn") => Ok(syscalls::run(&words[1..], Unit::Connection)?),
         _ => Ok(compare::run(words)?),
