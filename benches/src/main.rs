@@ -51,6 +51,7 @@ usage: gannet-benches [SUBJECT]... [OPTION]...
            --addr IP:PORT (127.0.0.1:0)   --workers N (1)   --deadline   --cpu N
            --lazy (no buffer while idle)  --descriptors N (as ulimit -n)
            --datagrams N (N UDP sockets in place of connections)
+           --blocker (a task beside the connections blocks its worker for 100 ms, and again)
        gannet-benches load KIND ADDR[,ADDR]...
            KIND: echo, churn (connect, one request, close), udp, idle (needs --pid), fds
            --connections N (64)   --seconds S (3) or --requests N   --warmup S (0.3)
@@ -88,7 +89,7 @@ fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
 }
 
 fn serve(words: &[String]) -> Result<(), Box<dyn Error>> {
-    let switches = ["--deadline", "--lazy"];
+    let switches = ["--blocker", "--deadline", "--lazy"];
     let args = Args::parse(
         words,
         &switches,
@@ -116,6 +117,7 @@ fn server_options(args: &Args) -> Result<Options, Problem> {
         workers: args.count("--workers", 1, 1..=64)? as usize,
         deadline: args.has("--deadline"),
         lazy: args.has("--lazy"),
+        blocker: args.has("--blocker"),
         cpu: args.value("--cpu")?,
         datagrams: match args.value::<u64>("--datagrams")? {
             Some(_) => Some(args.count("--datagrams", 1, 1..=10_000)? as usize),

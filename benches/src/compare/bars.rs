@@ -45,10 +45,8 @@ pub(crate) fn is_line(text: &str) -> bool {
 
 /// Returns the figure that `bar` is about, and whom it is held against where that is not said.
 fn measure(bar: &Bar, rows: &[Row]) -> Option<(String, Summary)> {
-    let ours = rows
-        .iter()
-        .filter(|row| row.rival == Rival::Gannet)
-        .max_by_key(|row| row.variant)?;
+    let ours = |row: &&Row| row.rival == Rival::Gannet && row.variant == bar.variant;
+    let ours = rows.iter().find(ours)?;
     let to = |base| base_of(ours, rows, base).and_then(|base| ratio(ours, base, bar.figure));
     let alone = |summary| Some((String::new(), summary));
     match bar.against {
@@ -104,6 +102,7 @@ mod tests {
     fn bar(against: Against, bound: Bound) -> Bar {
         Bar {
             text: "rate",
+            variant: 0,
             figure: RATE,
             against,
             bound,

@@ -9,7 +9,7 @@ use super::plan::Plan;
 use super::subject::{Count, Variant, Work};
 use super::table::Row;
 use crate::callgrind;
-use crate::children::{Generator, Server, perf_stat};
+use crate::children::{Generator, Server, perf_stat, report_of};
 use crate::server::Rival;
 use crate::syscalls;
 
@@ -26,8 +26,9 @@ const WATCHED_CALLS: [&str; 4] = ["futex", "write", "read", "sendto"];
 
 /// Counts what the subject asks for, into `row`.
 pub(super) fn count(plan: &Plan, variant: &Variant, row: &mut Row) {
-    let Work::Load(kind) = plan.subject.work else {
-        return;
+    let kind = match plan.subject.work {
+        Work::Load(kind) => kind,
+        Work::Inside(name) => return count_inside(plan, variant, row, name),
     };
     let run = Run {
         rival: row.rival,
@@ -41,11 +42,33 @@ pub(super) fn count(plan: &Plan, variant: &Variant, row: &mut Row) {
             Count::SystemCalls => ("system_calls", "system calls", run.system_calls()),
             Count::WakeCalls => ("wake_calls", "calls that wake", run.wake_calls()),
         };
-        eprintln!("{} {} {name}: {counted:?}", plan.subject.name, row.label());
-        match counted {
-            Ok(counted) => row.counted.add(figure, counted),
-            Err(why) => row.remarks.push(format!("{name} not counted: {why}")),
-        }
+        tell(plan, row, figure, name, counted);
+    }
+}
+
+/// Counts the instructions of a process that works alone, where the first variant is: with more
+/// workers, chance decides which of them look for work.
+fn count_inside(plan: &Plan, variant: &Variant, row: &mut Row, name: &str) {
+    if row.variant > 0 || !plan.subject.counts.contains(&Count::Instructions) {
+        return;
+    }
+    let mut words = ["inside", name, row.rival.name(), "--instructions"]
+        .map(str::to_owned)
+        .to_vec();
+    words.extend(plan.server_words(variant, row.rival));
+    let report = report_of(&words, 2 * LIMIT);
+    let counted = report.and_then(|report| {
+        let counted = report.figure("instructions");
+        counted.ok_or_else(|| "no figure".to_owned())
+    });
+    tell(plan, row, "instructions", "instructions", counted);
+}
+
+fn tell(plan: &Plan, row: &mut Row, figure: &str, name: &str, counted: Result<f64, String>) {
+    eprintln!("{} {} {name}: {counted:?}", plan.subject.name, row.label());
+    match counted {
+        Ok(counted) => row.counted.add(figure, counted),
+        Err(why) => row.remarks.push(format!("{name} not counted: {why}")),
     }
 }
 

@@ -35,6 +35,7 @@ const fn ratio(text: &'static str, figure: &'static str, rival: Rival, bound: Bo
     Bar {
         text,
         figure,
+        variant: 0,
         against: Against::Rival(rival),
         bound,
     }
@@ -65,7 +66,8 @@ const USUAL: Subject = Subject {
 
 /// The subjects, in the order of the tables.
 pub(crate) const SUBJECTS: &[Subject] = &[
-    ECHO, SINGLE, TAIL, TAIL_2, ECHO_2, MIXED, DEADLINE, CHURN, IDLE, IDLE_18K, UDP, OPEN, FDS,
+    ECHO, SINGLE, TAIL, TAIL_2, ECHO_2, MIXED, DEADLINE, CHURN, IDLE, IDLE_18K, UDP, OPEN,
+    BLOCKING, FDS,
 ];
 
 const ECHO: Subject = Subject {
@@ -99,6 +101,7 @@ are the exact total split by the clock's ticks, so the user share is good to som
     bars: &[
         Bar {
             text: "throughput of the best peer",
+            variant: 0,
             figure: "requests_per_second",
             against: Against::BestPeer,
             bound: Bound::AtLeast(1.0),
@@ -117,6 +120,7 @@ are the exact total split by the clock's ticks, so the user share is good to som
         ),
         Bar {
             text: "user CPU a request beyond the raw loop's, µs",
+            variant: 0,
             figure: "server_user_us",
             against: Against::Beyond(Raw),
             bound: Bound::AtMost(0.08),
@@ -138,6 +142,7 @@ request wakes an idle processor twice, which is most of the figure.",
     columns: &[P99, P999, RATE, CPU, USER, SYSTEM, WAKEUPS],
     bars: &[Bar {
         text: "p50 of the best peer",
+        variant: 0,
         figure: "p50_us",
         against: Against::BestPeer,
         bound: Bound::AtMost(1.0),
@@ -206,6 +211,7 @@ slows nothing down as strace would; `-` for rivals whose sockets are served by r
         ),
         Bar {
             text: "futex and eventfd calls a request",
+            variant: 0,
             figure: "wake_calls",
             against: Against::Nothing,
             bound: Bound::AtMost(0.01),
@@ -226,13 +232,12 @@ Floor: raw. Rival: tokio. Noise: 3 % in the ratios.",
     variants: &[
         Variant {
             note: " alone",
-            server: &[],
-            load: &[],
+            ..PLAIN[0]
         },
         Variant {
             note: " among 10,000",
-            server: &[],
             load: &["--silent", "9900"],
+            ..PLAIN[0]
         },
     ],
     connections: 100,
@@ -242,6 +247,7 @@ Floor: raw. Rival: tokio. Noise: 3 % in the ratios.",
     columns: &[P50, P99, P999, RATE, USER, SYSTEM, RSS],
     bars: &[Bar {
         text: "cost of the same 100 alone",
+        variant: 1,
         figure: "server_cpu_us",
         against: Against::First,
         bound: Bound::AtMost(1.15),
@@ -260,15 +266,11 @@ timeout, smol races it against a timer, may has a timeout of the socket. Floor: 
 Noise: 2 % in the ratios, which is as much as the bar allows: the instructions tell more.",
     rivals: &[Gannet, GannetCt, Tokio, TokioCt, Smol, Monoio, May, Go],
     variants: &[
-        Variant {
-            note: "",
-            server: &[],
-            load: &[],
-        },
+        PLAIN[0],
         Variant {
             note: " with deadlines",
             server: &["--deadline"],
-            load: &[],
+            ..PLAIN[0]
         },
     ],
     counts: &[Count::Instructions],
@@ -276,6 +278,7 @@ Noise: 2 % in the ratios, which is as much as the bar allows: the instructions t
     columns: &[P50, P99, P999, CPU, USER, SYSTEM, INSTRUCTIONS, SWITCHES],
     bars: &[Bar {
         text: "throughput of the same without deadlines",
+        variant: 1,
         figure: "requests_per_second",
         against: Against::First,
         bound: Bound::AtLeast(0.985),
@@ -319,6 +322,7 @@ it a wake-up: compare the costs there, or the throughput with --same-cpu.",
         ),
         Bar {
             text: "system calls a connection",
+            variant: 0,
             figure: "system_calls",
             against: Against::Nothing,
             bound: Bound::AtMost(5.0),
@@ -356,6 +360,7 @@ a buffer when bytes arrive and free it after the echo; the others hold one of 4 
     ],
     bars: &[Bar {
         text: "bytes of an idle connection",
+        variant: 0,
         figure: "bytes_per_connection",
         against: Against::Nothing,
         bound: Bound::AtMost(300.0),
@@ -384,9 +389,8 @@ without one, which counts as lost. Unit: echoes a second, so more is better; cos
 server, each datagram. Floor: raw, a loop on epoll. Rival: tokio. Noise: 3 % in the ratios.",
     work: Work::Load("udp"),
     variants: &[Variant {
-        note: "",
         server: &["--datagrams", "16"],
-        load: &[],
+        ..PLAIN[0]
     }],
     connections: 16,
     counts: &[Count::Instructions, Count::SystemCalls],
@@ -441,6 +445,35 @@ raw. Rival: tokio. Noise: 10 % in p99, more in p99.9.",
     ..USUAL
 };
 
+const BLOCKING: Subject = Subject {
+    name: "blocking",
+    title: "p99 of an echo beside a task that blocks its worker, 2 workers",
+    head: "\
+Measured: the latency that 1 of 100 echoes exceeds on 64 connections, while a task of the server
+blocks its worker for 100 ms, sleeps for 10 ms, and so on. Unit: microseconds, so less is better.
+Rivals: tokio, smol. Floor: none; half of the workers are left. Noise: 30 %: which tasks stand behind
+the blocked one is a matter of chance.",
+    rivals: &[Gannet, Tokio, Smol],
+    variants: &[Variant {
+        server: &["--blocker"],
+        ..PLAIN[0]
+    }],
+    workers: 2,
+    seconds: 2.0,
+    key: P99,
+    more_is_better: false,
+    bases: &[Base::Rival(Tokio)],
+    columns: &[P50, P999, MAX, RATE, CPU, WAKEUPS],
+    bars: &[Bar {
+        text: "p99 of the others, µs",
+        variant: 0,
+        figure: "p99_us",
+        against: Against::Nothing,
+        bound: Bound::AtMost(15_000.0),
+    }],
+    ..USUAL
+};
+
 const FDS: Subject = Subject {
     name: "fds",
     title: "CPU of a server without descriptors, 200 clients",
@@ -451,9 +484,8 @@ wait, so less is better; all clients must be served. Floor: raw, which stops lis
 connection ends. Rivals whose accept fails pause 10 ms. Noise: the clock tick, about 0.3 %.",
     work: Work::Load("fds"),
     variants: &[Variant {
-        note: "",
         server: &["--descriptors", "64"],
-        load: &[],
+        ..PLAIN[0]
     }],
     connections: 200,
     rounds: 3,

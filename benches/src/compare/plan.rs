@@ -131,7 +131,8 @@ impl Plan {
 
     /// Returns the words for the server, or for a process that works alone.
     pub(super) fn server_words(&self, variant: &Variant, rival: Rival) -> Vec<String> {
-        let mut words = vec!["--workers".to_owned(), self.workers.to_string()];
+        let workers = variant.workers.unwrap_or(self.workers);
+        let mut words = vec!["--workers".to_owned(), workers.to_string()];
         if let (Some(pins), Work::Load(_)) = (self.pins, self.subject.work) {
             words.extend(["--cpu".to_owned(), pins.server.to_string()]);
         }
@@ -186,10 +187,11 @@ fn rivals(subject: &Subject, args: &Args, workers: u64) -> Result<Vec<Rival>, Pr
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} round(s), {} worker(s)", self.rounds, self.workers)?;
+        write!(f, "{} round(s)", self.rounds)?;
         if let Work::Inside(_) = self.subject.work {
-            return f.write_str(".");
+            return f.write_str(", one process, not pinned.");
         }
+        write!(f, ", {} worker(s)", self.workers)?;
         let (connections, seconds) = (self.connections, self.seconds);
         write!(f, ", {connections} connection(s) or sockets")?;
         write!(f, ", {seconds} s a measurement")?;

@@ -40,7 +40,6 @@ pub(crate) const fn column(title: &'static str, figure: &'static str, digits: us
 
 /// What does the work of a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "the subjects of one process follow")]
 pub(crate) enum Work {
     /// A server, and a `load` of this kind in another process.
     Load(&'static str),
@@ -62,6 +61,8 @@ pub(crate) enum Pace {
 pub(crate) struct Variant {
     /// Said behind the rival's name.
     pub(crate) note: &'static str,
+    /// Workers in place of the subject's. Rivals with one thread are left out of more than one.
+    pub(crate) workers: Option<u64>,
     /// More words for the server, or the process alone.
     pub(crate) server: &'static [&'static str],
     /// More words for the load.
@@ -71,6 +72,7 @@ pub(crate) struct Variant {
 /// The one way of most subjects.
 pub(crate) const PLAIN: &[Variant] = &[Variant {
     note: "",
+    workers: None,
     server: &[],
     load: &[],
 }];
@@ -100,8 +102,10 @@ pub(crate) enum Count {
 pub(crate) struct Bar {
     /// In words.
     pub(crate) text: &'static str,
-    /// The figure of gannet's that counts, in the last variant.
+    /// The figure of gannet's that counts.
     pub(crate) figure: &'static str,
+    /// The variant in which it counts.
+    pub(crate) variant: usize,
     /// What it is held against.
     pub(crate) against: Against,
     /// How far it must go.

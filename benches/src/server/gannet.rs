@@ -4,12 +4,13 @@
 
 use std::future::Future;
 use std::io;
+use std::thread;
 use std::time::Instant;
 
 use gannet::net::{TcpListener, TcpStream, UdpSocket};
 use gannet::runtime::Builder;
 
-use super::{BUFFER_SIZE, DEADLINE, Options, announce, announce_all};
+use super::{BLOCK, BLOCK_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce, announce_all};
 
 /// Which of gannet's runtimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,9 @@ async fn echo_datagrams(socket: UdpSocket) -> io::Result<()> {
 }
 
 async fn accept_all(options: Options) -> io::Result<()> {
+    if options.blocker {
+        gannet::spawn(block());
+    }
     let listener = TcpListener::bind(options.addr).await?;
     announce(listener.local_addr()?)?;
     loop {
@@ -74,6 +78,14 @@ async fn accept_all(options: Options) -> io::Result<()> {
         } else {
             gannet::spawn(echo(stream));
         }
+    }
+}
+
+/// Does what a task must not do.
+async fn block() {
+    loop {
+        thread::sleep(BLOCK);
+        gannet::time::sleep(BLOCK_PAUSE).await;
     }
 }
 

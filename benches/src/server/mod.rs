@@ -31,6 +31,10 @@ pub(crate) const BUFFER_SIZE: usize = 4096;
 const DEADLINE: Duration = Duration::from_secs(30);
 /// How long accept pauses after it failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// How long the task of `--blocker` keeps its worker.
+const BLOCK: Duration = Duration::from_millis(100);
+/// How long it sleeps between, as a task should.
+const BLOCK_PAUSE: Duration = Duration::from_millis(10);
 /// Descriptors a server asks for; the limit may be lower.
 const DESCRIPTORS_WANTED: u64 = 200_000;
 
@@ -104,6 +108,11 @@ impl Rival {
         matches!(self, Self::GannetCt | Self::TokioCt)
     }
 
+    /// Tells whether this rival has workers that a task could block.
+    pub(crate) fn can_be_blocked(self) -> bool {
+        matches!(self, Self::Gannet | Self::Tokio | Self::Smol)
+    }
+
     /// Tells whether an idle connection of this rival can do without a buffer.
     pub(crate) fn can_be_lazy(self) -> bool {
         matches!(
@@ -140,6 +149,8 @@ pub(crate) struct Options {
     pub(crate) deadline: bool,
     /// Allocates the buffer when bytes are there and frees it after the echo.
     pub(crate) lazy: bool,
+    /// Starts a task that blocks its worker again and again, beside the connections.
+    pub(crate) blocker: bool,
     /// The one processor to run on.
     pub(crate) cpu: Option<usize>,
     /// Sockets that echo datagrams, in place of connections.
@@ -157,6 +168,12 @@ pub(crate) fn serve(rival: Rival, options: &Options) -> io::Result<()> {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "this rival cannot be --lazy",
+        ));
+    }
+    if options.blocker && !rival.can_be_blocked() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "this rival has no --blocker",
         ));
     }
     if let Some(cpu) = options.cpu {
@@ -218,7 +235,30 @@ fn exit_at_end_of_input() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+
+    #[test]
+    fn serve_what_a_rival_cannot_do_is_refused() {
+        let options = |blocker, lazy| Options {
+            addr: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),
+            workers: 1,
+            deadline: false,
+            lazy,
+            blocker,
+            cpu: None,
+            datagrams: None,
+            descriptors: None,
+        };
+        for (rival, options) in [
+            (Rival::GannetCt, options(true, false)),
+            (Rival::May, options(false, true)),
+        ] {
+            let err = serve(rival, &options).unwrap_err();
+            assert_eq!(err.kind(), io::ErrorKind::InvalidInput, "{err}");
+        }
+    }
 
     #[test]
     fn every_rival_has_a_name_that_parses_back() {

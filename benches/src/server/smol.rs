@@ -12,7 +12,9 @@ use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use smol::net::{TcpListener, TcpStream, UdpSocket};
 use smol::{Async, Executor, Timer};
 
-use super::{ACCEPT_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce, announce_all};
+use super::{
+    ACCEPT_PAUSE, BLOCK, BLOCK_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce, announce_all,
+};
 
 /// Serves for ever.
 pub(super) fn run(options: &Options) -> io::Result<()> {
@@ -57,6 +59,9 @@ async fn echo_datagrams(socket: UdpSocket) -> io::Result<()> {
 }
 
 async fn accept_all(executor: Arc<Executor<'static>>, options: Options) -> io::Result<()> {
+    if options.blocker {
+        executor.spawn(block()).detach();
+    }
     let listener = TcpListener::bind(options.addr).await?;
     announce(listener.local_addr()?)?;
     loop {
@@ -73,6 +78,14 @@ async fn accept_all(executor: Arc<Executor<'static>>, options: Options) -> io::R
         } else {
             executor.spawn(echo(stream)).detach();
         }
+    }
+}
+
+/// Does what a task must not do.
+async fn block() {
+    loop {
+        thread::sleep(BLOCK);
+        Timer::after(BLOCK_PAUSE).await;
     }
 }
 

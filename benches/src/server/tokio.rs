@@ -2,13 +2,16 @@
 
 use std::future::Future;
 use std::io;
+use std::thread;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use super::{ACCEPT_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce, announce_all};
+use super::{
+    ACCEPT_PAUSE, BLOCK, BLOCK_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce, announce_all,
+};
 
 /// Which of tokio's runtimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,9 @@ async fn echo_datagrams(socket: UdpSocket) -> io::Result<()> {
 }
 
 async fn accept_all(options: Options) -> io::Result<()> {
+    if options.blocker {
+        tokio::spawn(block());
+    }
     let listener = TcpListener::bind(options.addr).await?;
     announce(listener.local_addr()?)?;
     loop {
@@ -78,6 +84,14 @@ async fn accept_all(options: Options) -> io::Result<()> {
         } else {
             tokio::spawn(echo(stream));
         }
+    }
+}
+
+/// Does what a task must not do.
+async fn block() {
+    loop {
+        thread::sleep(BLOCK);
+        tokio::time::sleep(BLOCK_PAUSE).await;
     }
 }
 
