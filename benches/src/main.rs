@@ -42,7 +42,7 @@ usage: gannet-benches [SUBJECT]... [OPTION]...
            Tasks, wake-ups, channels and timers without a socket, in this process.
            SUBJECT: spawn-join, spawn-many, yield, yield-crowd, ping-pong, ping-pong-mpsc, wake,
            contend-2, contend-64, hold-64, timer-drop, timer-drop-10k, timeout, deadline-set,
-           sleepers, idle-runtime;   RIVAL: gannet, gannet-ct, tokio, tokio-ct, smol
+           sleepers, idle-runtime;   RIVAL: raw, gannet, gannet-ct, tokio, tokio-ct, smol
            --workers N (1)   --count N (units)   --warm-up N (a tenth)
            --instructions (of one unit, by callgrind)
        gannet-benches serve RIVAL

@@ -1,5 +1,5 @@
 //! The benches inside one process: what tasks, wake-ups, channels and timers cost on gannet, tokio
-//! and smol, without a socket.
+//! and smol, and without a runtime. No sockets.
 //!
 //! `inside SUBJECT RIVAL` is one measurement in a process of its own: it starts the rival's runtime,
 //! runs the subject in a task there (so on a worker), first a tenth of it to warm up, and prints a
@@ -11,6 +11,7 @@
 mod gannet;
 mod idle;
 mod instructions;
+mod raw;
 mod runtime;
 mod signal;
 mod smol;
@@ -59,7 +60,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), String> {
         warm_up: args.count("--warm-up", units / 10, 0..=1_000_000_000)?,
         workers: args.count("--workers", 1, 1..=64)? as usize,
     };
-    if plan.workers > 1 && rival.is_single_threaded() {
+    if plan.workers > 1 && is_single_threaded(rival) {
         return Err(format!("{} has one worker", rival.name()));
     }
     if args.has("--instructions") {
@@ -94,6 +95,11 @@ fn listed(names: impl Iterator<Item = impl Display>) -> String {
     names.join(", ")
 }
 
+/// The raw loop, which serves connections on many threads, is one here.
+fn is_single_threaded(rival: Rival) -> bool {
+    rival == Rival::Raw || rival.is_single_threaded()
+}
+
 /// Ends this process with a failure after `limit`.
 fn end_in(limit: Duration) -> Result<(), String> {
     let watch = move || {
@@ -109,6 +115,7 @@ fn end_in(limit: Duration) -> Result<(), String> {
 fn measure(kind: Kind, rival: Rival, plan: Plan) -> io::Result<Report> {
     let workers = Some(plan.workers);
     match rival {
+        Rival::Raw => raw::run(work(kind, raw::Raw, plan)),
         Rival::Gannet => gannet::run(workers, work(kind, gannet::Gannet, plan))?,
         Rival::GannetCt => gannet::run(None, work(kind, gannet::Gannet, plan))?,
         Rival::Tokio => tokio::run(workers, work(kind, tokio::Tokio, plan))?,
@@ -186,7 +193,7 @@ mod tests {
     fn every_subject_runs_on_every_rival_with_one_worker_and_with_two() {
         for subject in SUBJECTS {
             for &rival in RIVALS {
-                for workers in 1..=if rival.is_single_threaded() { 1 } else { 2 } {
+                for workers in 1..=if is_single_threaded(rival) { 1 } else { 2 } {
                     let units = if subject.kind == Kind::Idle { 20 } else { FEW };
                     let plan = Plan {
                         units,
@@ -219,7 +226,7 @@ mod tests {
             ("spawn-join", "SUBJECT and RIVAL"),
             ("spawn-joint tokio", "there are spawn-join, "),
             ("spawn-join tokyo", "unknown rival"),
-            ("spawn-join may", "not one of gannet, "),
+            ("spawn-join may", "not one of raw, "),
         ] {
             let problem = named(&words(line)).unwrap_err();
             assert!(problem.contains(want), "{problem}");

@@ -4,6 +4,7 @@ use crate::server::Rival;
 
 /// The rivals, in the order of the tables.
 pub(crate) const RIVALS: &[Rival] = &[
+    Rival::Raw,
     Rival::Gannet,
     Rival::GannetCt,
     Rival::Tokio,
@@ -75,24 +76,24 @@ const fn contend(tasks: u64, held: bool) -> Kind {
 
 /// Every subject; `compare` says what each is about.
 pub(super) const SUBJECTS: &[Subject] = &[
-    steady("spawn-join", Kind::SpawnJoin, 1_000_000),
+    steady("spawn-join", Kind::SpawnJoin, 500_000),
     steady("spawn-many", Kind::SpawnMany, 1_000_000),
-    steady("yield", Kind::YieldAlone, 2_000_000),
+    steady("yield", Kind::YieldAlone, 1_000_000),
     steady("yield-crowd", Kind::YieldInCrowd, 2_000_000),
-    steady("ping-pong", Kind::PingPong, 500_000),
+    steady("ping-pong", Kind::PingPong, 300_000),
     steady("ping-pong-mpsc", Kind::PingPongMpsc, 500_000),
     steady("wake", Kind::Wake, 1_000_000),
     unsteady("contend-2", contend(2, false), 2_000_000),
-    unsteady("contend-64", contend(64, false), 2_000_000),
-    steady("hold-64", contend(64, true), 500_000),
-    steady("timer-drop", Kind::TimerDrop { pending: 0 }, 1_000_000),
+    unsteady("contend-64", contend(64, false), 1_000_000),
+    steady("hold-64", contend(64, true), 300_000),
+    steady("timer-drop", Kind::TimerDrop { pending: 0 }, 500_000),
     steady(
         "timer-drop-10k",
         Kind::TimerDrop { pending: 10_000 },
-        1_000_000,
+        500_000,
     ),
-    steady("timeout", Kind::Timeout, 1_000_000),
-    steady("deadline-set", Kind::Deadlines, 5_000_000),
+    steady("timeout", Kind::Timeout, 500_000),
+    steady("deadline-set", Kind::Deadlines, 2_000_000),
     steady("sleepers", Kind::Sleepers, 100_000),
     // Its units are milliseconds.
     unsteady("idle-runtime", Kind::Idle, 10_000),
