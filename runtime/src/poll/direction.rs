@@ -195,8 +195,13 @@ impl Direction {
     pub(crate) fn forget_waiter(&self) {
         // Relaxed: WAITING is set by the caller's own thread, or one that handed the lock on.
         if self.word.load(Ordering::Relaxed) & WAITING != 0 {
-            drop(self.publish(0, None));
+            self.take_back();
         }
+    }
+
+    #[cold]
+    fn take_back(&self) {
+        drop(self.publish(0, None));
     }
 
     /// Returns whether an unconsumed edge is known.

@@ -154,11 +154,14 @@ impl FdLock {
     /// Takes the lock of one direction if it is free and nobody queues for it.
     #[inline]
     pub(crate) fn try_acquire(&self, side: Side) -> Result<bool, Stop> {
-        self.try_add(side, 0)
+        self.try_acquire_for(side, false)
     }
 
+    /// Takes the lock of one direction if it is free and nobody queues for it, and with it a reference
+    /// for the system call that follows at once, if `enters`.
     #[inline]
-    fn try_add(&self, side: Side, reference: u64) -> Result<bool, Stop> {
+    pub(crate) fn try_acquire_for(&self, side: Side, enters: bool) -> Result<bool, Stop> {
+        let reference = if enters { REF } else { 0 };
         let taken = self.update(|word| {
             if word & CLOSED != 0 {
                 Err(Some(Stop::Closed))
@@ -174,13 +177,6 @@ impl FdLock {
             Err(None) => Ok(false),
             Err(Some(stop)) => Err(stop),
         }
-    }
-
-    /// Takes the lock of one direction, and a reference for the system call that follows at once, if
-    /// it is free and nobody queues for it.
-    #[inline]
-    pub(crate) fn try_acquire_and_enter(&self, side: Side) -> Result<bool, Stop> {
-        self.try_add(side, REF)
     }
 
     /// Gives a reference and the lock of one direction back, in one step where nobody queues.
@@ -224,6 +220,7 @@ impl FdLock {
         }
     }
 
+    #[cold]
     fn hand_over(&self, side: Side) {
         let next = {
             let mut waiters = self.waiters.lock();
@@ -382,6 +379,7 @@ impl FdLock {
     }
 
     /// Leaves the queue, or passes on the lock that was handed over already.
+    #[cold]
     pub(crate) fn abandon(&self, side: Side, ticket: Ticket) {
         let mut waiters = self.waiters.lock();
         let queue = waiters.get_or_insert_default().side(side);

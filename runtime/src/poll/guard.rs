@@ -131,14 +131,10 @@ impl<'a, S: Sided> Guard<'a, S> {
     #[inline]
     pub(crate) fn try_lock(&mut self) -> Result<bool, Stop> {
         self.inner.shared().check_fork()?;
-        let (lock, side) = (&self.inner.lock, S::SIDE);
-        let (taken, hold) = if self.direction().would_block(self.drained()) {
-            (lock.try_acquire(side)?, Hold::Held)
-        } else {
-            (lock.try_acquire_and_enter(side)?, Hold::Entered)
-        };
+        let enters = !self.direction().would_block(self.drained());
+        let taken = self.inner.lock.try_acquire_for(S::SIDE, enters)?;
         if taken {
-            self.hold = hold;
+            self.hold = if enters { Hold::Entered } else { Hold::Held };
         }
         Ok(taken)
     }

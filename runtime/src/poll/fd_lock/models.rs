@@ -314,7 +314,7 @@ fn one_step_is_as_good_as_two() {
         let reader = thread::spawn(move || other.read().is_ok());
         let other = fd.clone();
         let closer = thread::spawn(move || assert_eq!(other.close(), Ok(())));
-        if fd.lock.try_acquire_and_enter(Side::Read) == Ok(true) {
+        if fd.lock.try_acquire_for(Side::Read, true) == Ok(true) {
             fd.reads.write();
             fd.fd.read();
             if fd.lock.leave_and_release(Side::Read) == After::Destroy {
