@@ -47,6 +47,7 @@ fn ready_at_second_poll<T: Send + 'static>(
 ///
 /// Mutant: task_update_unreleased: a poll does not see what the poll before it wrote.
 /// Mutant: task_drop_ref_relaxed: the cell is freed before what others did to it is seen.
+/// Mutant: task_wake_forgets_running: an entry is made while the task runs, and refused.
 /// Mutant: task_wake_keeps_its_reference: the reference of a coalesced wake is never dropped.
 /// Mutant: task_waits_with_its_reference: the reference of an entry is never dropped.
 #[test]
@@ -175,7 +176,8 @@ fn wake_during_poll_causes_another_that_sees_it() {
             let (runner, data) = (runner.clone(), data.clone());
             thread::spawn(move || {
                 data.store(true, Ordering::Relaxed);
-                waker.wake();
+                waker.wake_by_ref();
+                drop(waker);
                 runner.run_all();
             })
         };
