@@ -162,6 +162,12 @@ impl Idle {
         }
     }
 
+    /// Returns whether no worker waits for the network though one could. A hint.
+    pub(crate) fn lacks_keeper(&self) -> bool {
+        let word = self.word.load(Ordering::Relaxed);
+        keepers(word) == 0 && spares(word) > 0
+    }
+
     /// How many workers wait. After a fence by the caller, or as a figure.
     pub(crate) fn parked(&self) -> u64 {
         let word = self.word.load(Ordering::Acquire);

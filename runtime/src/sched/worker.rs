@@ -22,7 +22,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use gannet_sys::epoll::{Events, Wait};
 use gannet_sys::thread;
@@ -30,6 +29,7 @@ use gannet_sys::thread;
 use super::idle::Place;
 use super::queue::CAPACITY;
 use super::shared::{Remote, Shared};
+use super::watch::Ring;
 use crate::budget;
 use crate::poll::poller::Turn;
 use crate::sync::atomic::Ordering;
@@ -50,9 +50,6 @@ const NEXT_STREAK_MAX: u8 = 3;
 const EVENTS_MIN: usize = 8;
 /// Runnables taken from the global queue at once.
 const INJECT_BATCH_MAX: usize = 128;
-/// Nanoseconds between two looks for stuck workers.
-const WATCH_INTERVAL: u64 = 5_000_000;
-
 /// A worker's own part of the runtime. Stays on its thread.
 pub(crate) struct Local {
     shared: Arc<Shared>,
@@ -263,6 +260,7 @@ impl Worker {
             });
         }
         (self.began, self.ran) = (now, 0);
+        self.see_to_keeper();
         now
     }
 
@@ -367,6 +365,16 @@ impl Worker {
         self.began = self.local.now();
         self.last_poll = self.began;
         self.unwatched = true;
+        self.see_to_keeper();
+    }
+
+    /// Has somebody wait for the network while tasks are long: a spare that is called finds nothing
+    /// to do, and parks as eager.
+    fn see_to_keeper(&self) {
+        let shared = self.shared();
+        if shared.pace.is_slow() && shared.idle.lacks_keeper() {
+            shared.poller.call();
+        }
     }
 
     /// Waits in the reserve.
@@ -406,23 +414,29 @@ impl Worker {
     /// Relieves workers that have been in one task since the last watch, and sets the next one.
     fn watch(&mut self) {
         let shared = self.local.shared.clone();
-        if !shared.watch.take(self.local.now()) {
-            return;
+        match shared.watch.take(self.local.now()) {
+            Ring::Due => {}
+            Ring::Early(left) => return shared.poller.reserve.watch_after(left),
+            Ring::Taken => return,
         }
+        let mut found = false;
         for (index, remote) in shared.remotes.iter().enumerate() {
             let stamp = remote.stamp.load(Ordering::Relaxed);
             let seen = remote.seen.swap(stamp, Ordering::Relaxed);
             let is_resting = remote.resting.load(Ordering::Relaxed);
             if index != self.local.index && stamp == seen && !is_resting {
                 self.relieve(remote);
+                found = true;
                 // Nobody may have looked at the network meanwhile.
                 self.turns_left = 0;
                 self.checks_left = 1;
             }
         }
-        let due = || self.local.now() + WATCH_INTERVAL;
-        if shared.watch.renew(&shared.idle, shared.remotes.len(), due) {
-            self.local.set_watch_timer();
+        shared.watch.tell(found);
+        let now = || self.local.now();
+        let again = shared.watch.renew(&shared.idle, shared.remotes.len(), now);
+        if let Some(delay) = again {
+            shared.poller.reserve.watch_after(delay);
         }
         // If all others wait, nobody was set to watch this worker, and it may still find work.
         self.unwatched = true;
@@ -452,15 +466,12 @@ impl Worker {
 impl Local {
     /// Sets the timer that looks for stuck workers, unless it is set, or there is nobody to look.
     fn watch_while_running(&self) {
-        let due = || self.now() + WATCH_INTERVAL;
-        if self.shared.remotes.len() > 1 && self.shared.watch.set(due) {
-            self.set_watch_timer();
+        if self.shared.remotes.len() == 1 {
+            return;
         }
-    }
-
-    fn set_watch_timer(&self) {
-        let delay = Duration::from_nanos(WATCH_INTERVAL);
-        self.shared.poller.reserve.watch_after(delay);
+        if let Some(delay) = self.shared.watch.set(|| self.now()) {
+            self.shared.poller.reserve.watch_after(delay);
+        }
     }
 }
 

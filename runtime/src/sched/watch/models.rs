@@ -18,16 +18,16 @@ fn worker_that_comes_back_is_watched() {
         let (idle, watch) = (Arc::new(Idle::new(3)), Arc::new(Watch::new()));
         // Of three workers two are about to come back, and the third watches.
         let places = [(); 2].map(|()| idle.park(false).0);
-        assert!(watch.set(|| 1));
+        assert!(watch.set(|| 0).is_some());
         let workers = places.map(|place| {
             let (idle, watch) = (idle.clone(), watch.clone());
             thread::spawn(move || {
                 idle.unpark(place);
-                watch.set(|| 2)
+                watch.set(|| INTERVAL).is_some()
             })
         });
-        assert!(watch.take(1));
-        let mut timers = usize::from(watch.renew(&idle, 3, || 2));
+        assert_eq!(watch.take(INTERVAL), Ring::Due);
+        let mut timers = usize::from(watch.renew(&idle, 3, || INTERVAL).is_some());
         for worker in workers {
             timers += usize::from(worker.join().unwrap());
         }
@@ -44,13 +44,14 @@ fn worker_that_comes_back_is_watched() {
 fn ring_is_taken_by_one() {
     model("ring_is_taken_by_one", None, || {
         let (idle, watch) = (Arc::new(Idle::new(3)), Arc::new(Watch::new()));
-        assert!(watch.set(|| 1));
+        assert!(watch.set(|| 0).is_some());
         let watchers = [(); 2].map(|()| {
             let (idle, watch) = (idle.clone(), watch.clone());
             thread::spawn(move || {
-                let takes = watch.take(1);
+                let takes = watch.take(INTERVAL) == Ring::Due;
                 if takes {
-                    assert!(watch.renew(&idle, 3, || 2), "the others are at work");
+                    let again = watch.renew(&idle, 3, || INTERVAL);
+                    assert!(again.is_some(), "the others are at work");
                 }
                 takes
             })
