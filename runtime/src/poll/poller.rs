@@ -206,7 +206,8 @@ impl Poller {
                 }
             }
         }
-        let due: Due = self.timers.process(&self.slots);
+        let room = max.saturating_sub(turn.events).max(1);
+        let due: Due = self.timers.process(&self.slots, room);
         turn.timers = due.wake();
         turn
     }

@@ -204,7 +204,7 @@ impl<A: Alarm> Timers<A> {
         let mut due = Due::default();
         let mut inner = self.inner.lock();
         inner.shut = true;
-        std::mem::replace(&mut inner.wheel, Wheel::new()).advance(TICK_MAX, |entry| {
+        std::mem::replace(&mut inner.wheel, Wheel::new()).advance(TICK_MAX, usize::MAX, |entry| {
             if let Entry::Sleep(timer) = entry {
                 due.look(timer, u64::MAX);
             }
@@ -257,9 +257,10 @@ impl<A: Alarm> Timers<A> {
         self.next.store(0, Ordering::Release);
     }
 
-    /// Collects everything due. Costs a load when nothing is; `now` is read from the clock only if
-    /// timers exist.
-    pub(crate) fn process(&self, slots: &Slots) -> Due {
+    /// Collects what is due, at most `max`: more tasks than the caller has room for would wait longer
+    /// there than here. Costs a load when nothing is; `now` is read from the clock only if timers
+    /// exist.
+    pub(crate) fn process(&self, slots: &Slots, max: usize) -> Due {
         // Acquire: none to pair with for memory; a stale value is corrected by the alarm.
         let next = self.next.load(Ordering::Acquire);
         if next == u64::MAX {
@@ -269,19 +270,21 @@ impl<A: Alarm> Timers<A> {
         if next > now {
             Due::default()
         } else {
-            self.process_at(now, slots)
+            self.process_at(now, slots, max)
         }
     }
 
-    fn process_at(&self, now: u64, slots: &Slots) -> Due {
+    fn process_at(&self, now: u64, slots: &Slots, max: usize) -> Due {
         let mut due = Due::default();
         let mut inner = self.inner.lock();
         let mut looks = Vec::new();
         let mut later = Vec::new();
-        inner.wheel.advance(now >> TICK_BITS, |entry| match entry {
-            Entry::Sleep(timer) => later.extend(due.look(timer, now)),
-            Entry::Descriptor(index) => looks.push(index),
-        });
+        inner
+            .wheel
+            .advance(now >> TICK_BITS, max, |entry| match entry {
+                Entry::Sleep(timer) => later.extend(due.look(timer, now)),
+                Entry::Descriptor(index) => looks.push(index),
+            });
         for (at, timer) in later {
             let key = inner
                 .wheel

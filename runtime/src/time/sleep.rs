@@ -163,7 +163,9 @@ impl Sleep {
     #[inline]
     fn unset(&mut self) {
         if let Some(set) = self.set.take() {
-            leave(set);
+            if !set.holder.is_fired() {
+                leave(set);
+            }
         }
     }
 
@@ -173,7 +175,9 @@ impl Sleep {
             return Poll::Pending;
         };
         if let Some(set) = &self.set {
-            if !set.holder.is_fired() && set.holder.wakes(cx.waker()) {
+            if set.holder.is_fired() {
+                self.set = None;
+            } else if set.holder.wakes(cx.waker()) {
                 return Poll::Pending;
             }
             self.may_be_past = true;

@@ -62,7 +62,7 @@ struct Level {
 /// A timing wheel of `T`s.
 #[derive(Debug)]
 pub(crate) struct Wheel<T> {
-    /// Everything up to this tick has been handed out.
+    /// Everything before this tick has been handed out, and this tick too but for what `advance` left.
     elapsed: u64,
     nodes: Slab<Node<T>>,
     levels: Box<[Level; LEVELS]>,
@@ -129,8 +129,9 @@ impl<T> Wheel<T> {
         self.next_slot().map(|(_, _, start)| start)
     }
 
-    /// Moves on to `now` and hands out every entry due by then, in order of slots.
-    pub(crate) fn advance(&mut self, now: u64, mut fire: impl FnMut(T)) {
+    /// Moves on to `now` and hands out what is due by then, in order of ticks, but not more than
+    /// `max`. What is left is due at [`next_tick`](Self::next_tick).
+    pub(crate) fn advance(&mut self, now: u64, mut max: usize, mut fire: impl FnMut(T)) {
         while let Some((level, slot, start)) = self.next_slot() {
             if start > now {
                 break;
@@ -141,10 +142,16 @@ impl<T> Wheel<T> {
             self.levels[level].occupied &= !(1 << slot);
             while index != NIL {
                 let next = self.nodes[index as usize].next;
-                if self.nodes[index as usize].tick <= self.elapsed {
+                if level > 0 {
+                    self.link(index);
+                } else if max > 0 {
+                    max -= 1;
                     fire(self.nodes.remove(index as usize).value);
                 } else {
-                    self.link(index);
+                    self.nodes[index as usize].prev = NIL;
+                    self.levels[level].heads[slot] = index;
+                    self.levels[level].occupied |= 1 << slot;
+                    return;
                 }
                 index = next;
             }

@@ -97,7 +97,7 @@ fn worker_that_hears_the_alarm_finds_the_timer() {
         thread::spawn(move || other.insert_sleep(6 * HOUR, &waker));
         while wakes.count() == 0 {
             bell.wait();
-            let _ = timers.process(&slots).wake();
+            let _ = timers.process(&slots, 9).wake();
         }
         assert_eq!(bell.hours(), Some(8), "set anew for what is left");
     });
@@ -125,7 +125,7 @@ fn alarm_that_rings_for_nothing_is_set_anew() {
         let inserter = thread::spawn(move || other.insert_sleep(18 * HOUR, &waker));
         bell.ring();
         bell.wait();
-        let _ = timers.process(&slots).wake();
+        let _ = timers.process(&slots, 9).wake();
         inserter.join().unwrap();
         assert_eq!(bell.hours(), Some(1), "for the timer at 16");
     });
@@ -152,7 +152,7 @@ fn earlier_timer_inserted_while_others_fire_moves_the_alarm() {
             let waker = waker.clone();
             thread::spawn(move || timers.insert_sleep(hour * HOUR, &waker))
         });
-        let _ = timers.process(&slots).wake();
+        let _ = timers.process(&slots, 9).wake();
         for inserter in inserters {
             inserter.join().unwrap();
         }
@@ -175,11 +175,11 @@ fn sleep_updated_while_it_fires_wakes_one() {
         let (new_wakes, new) = Wakes::new();
         let mut holder = timers.insert_sleep(11 * HOUR, &old).unwrap();
         let other = timers.clone();
-        let worker = thread::spawn(move || other.process(&Slots::new()).wake());
+        let worker = thread::spawn(move || other.process(&Slots::new(), 9).wake());
         let is_updated = timers.set_sleep(&mut holder, 11 * HOUR, &new);
         // If the look came while the waker was replaced, the next one finds it.
         let fired = worker.join().unwrap();
-        assert!(fired != timers.process_at(13 * HOUR, &Slots::new()).wake());
+        assert!(fired != timers.process_at(13 * HOUR, &Slots::new(), 9).wake());
         let expected = if is_updated { (0, 1) } else { (1, 0) };
         assert_eq!((old_wakes.count(), new_wakes.count()), expected);
         assert_eq!(timers.len(), 0);
@@ -204,7 +204,7 @@ fn cancel_racing_fire_hits_its_own_timer_only() {
         let was_cancelled = is_cancelled.clone();
         let worker = thread::spawn(move || {
             let was_cancelled = was_cancelled.load(Ordering::Acquire);
-            let fired = other.process(&others_slots).wake();
+            let fired = other.process(&others_slots, 9).wake();
             assert!(
                 !(was_cancelled && fired),
                 "not once cancelling has returned"
@@ -217,7 +217,7 @@ fn cancel_racing_fire_hits_its_own_timer_only() {
         let fired_before = wakes.count();
         let fired = worker.join().unwrap();
         assert!(fired_before <= 1 && wakes.count() == usize::from(fired));
-        let _ = timers.process_at(13 * HOUR, &slots).wake();
+        let _ = timers.process_at(13 * HOUR, &slots, 9).wake();
         assert_eq!(next_wakes.count(), 1, "the next one is not lost");
         assert_eq!(
             wakes.count(),
@@ -263,7 +263,7 @@ fn wakers_run_without_the_lock() {
         left.as_ref().unwrap().rest();
         drop(left);
         let other = timers.clone();
-        let worker = thread::spawn(move || other.process(&Slots::new()).wake());
+        let worker = thread::spawn(move || other.process(&Slots::new(), 9).wake());
         assert!(timers.set_sleep(&mut kept, 22 * HOUR, &waker), "it has not fired");
         assert!(worker.join().unwrap());
         assert_eq!(
