@@ -27,7 +27,7 @@ usage: gannet-benches [SUBJECT]... [OPTION]...
            Compares the rivals and prints a Markdown table for each subject; all without a name,
            but for fds.
            SUBJECT: echo, single, tail, tail-2, echo-2, mixed, deadline, churn, idle, idle-18k, udp,
-           open, fds
+           open, blocking, fds, and those of `inside`
            --record (writes benches/RESULTS.md and its charts; other subjects' sections stay)
            --quick (raw, gannet and tokio, two short rounds, nothing counted)
            --no-counts (no instructions and system calls)

@@ -120,6 +120,12 @@ impl Usage {
     }
 }
 
+/// Returns the time that all processors together were busy since the machine started, in whole
+/// clock ticks; the time that the machine's host took away is in it.
+pub(crate) fn busy() -> io::Result<Duration> {
+    parse_busy(&fs::read_to_string("/proc/stat")?).ok_or_else(malformed)
+}
+
 /// Counts the open descriptors of process `pid`.
 pub(crate) fn open_descriptors(pid: u32) -> io::Result<usize> {
     // Since Linux 6.2 the folder's size is that number; before, it is 0.
@@ -152,6 +158,18 @@ fn parse_stat(text: &str) -> Option<(u64, u64)> {
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
+/// Returns the busy time in the first line of `/proc/stat`: user, nice, system, idle, iowait, irq,
+/// softirq, steal, in ticks of `USER_HZ`, which is 100 wherever Rust runs.
+fn parse_busy(text: &str) -> Option<Duration> {
+    let mut fields = text.lines().next()?.split_ascii_whitespace();
+    if fields.next() != Some("cpu") {
+        return None;
+    }
+    let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
+    let busy = [0, 1, 2, 5, 6, 7].map(|at| ticks.get(at).copied().unwrap_or(0));
+    Some(Duration::from_millis(10 * busy.iter().sum::<u64>()))
+}
+
 /// Returns the nanoseconds on a processor, the first field of `/proc/PID/task/TID/schedstat`.
 fn parse_schedstat(text: &str) -> Option<u64> {
     text.split_ascii_whitespace().next()?.parse().ok()
@@ -182,6 +200,13 @@ mod tests {
         let text = "4242 (a) b (c) S 1 4242 4242 0 -1 4194304 100 0 0 0 37 59 0 0 20 0 1 0 99\n";
         assert_eq!(parse_stat(text), Some((37, 59)));
         assert_eq!(parse_stat("no parenthesis"), None);
+    }
+
+    #[test]
+    fn parse_busy_leaves_out_idle_and_waiting() {
+        let text = "cpu  1 2 4 1000 2000 8 16 32 64 64\ncpu0 5 5 5 5 5 5 5 5 0 0\n";
+        assert_eq!(parse_busy(text), Some(Duration::from_millis(630)));
+        assert_eq!(parse_busy("intr 1 2\n"), None);
     }
 
     #[test]

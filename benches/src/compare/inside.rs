@@ -3,7 +3,10 @@
 use super::subject::{
     Against, Bar, Base, Bound, Column, Count, PLAIN, Pace, Subject, Variant, Work, column,
 };
-use crate::server::Rival::{Gannet, GannetCt, Smol, Tokio, TokioCt};
+use crate::server::Rival::{self, Gannet, GannetCt, Raw, Smol, Tokio, TokioCt};
+
+const RUNTIMES: &[Rival] = &[Gannet, GannetCt, Tokio, TokioCt, Smol];
+const WITH_FLOOR: &[Rival] = &[Raw, Gannet, GannetCt, Tokio, TokioCt, Smol];
 
 const NS: Column = column("ns each", "ns_each", 1);
 const CPU: Column = column("CPU ns each", "cpu_ns", 1);
@@ -51,7 +54,7 @@ const USUAL: Subject = Subject {
     title: "",
     head: "",
     work: Work::Inside(""),
-    rivals: &[Gannet, GannetCt, Tokio, TokioCt, Smol],
+    rivals: WITH_FLOOR,
     variants: ONE_AND_TWO,
     connections: 1,
     workers: 1,
@@ -63,7 +66,7 @@ const USUAL: Subject = Subject {
     counts: &[Count::Instructions],
     key: NS,
     more_is_better: false,
-    bases: &[Base::Rival(Tokio)],
+    bases: &[Base::Rival(Raw), Base::Rival(Tokio)],
     columns: &[CPU, USER, INSTRUCTIONS, SWITCHES],
     bars: &[],
 };
@@ -263,6 +266,7 @@ around an operation costs. Noise: 5 %.",
 };
 
 const SLEEPERS: Subject = Subject {
+    rivals: RUNTIMES,
     rounds: 3,
     key: CPU,
     columns: &[

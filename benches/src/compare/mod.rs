@@ -26,6 +26,7 @@ use self::subject::{Subject, Variant, Work};
 use self::table::Row;
 use crate::args::{Args, Problem};
 use crate::children::{Generator, Server, report_of};
+use crate::inside as inside_one_process;
 use crate::report::Report;
 use crate::server::Rival;
 
@@ -143,7 +144,11 @@ fn rows(plan: &Plan) -> Vec<Row> {
     for &rival in &plan.rivals {
         let lazy = if plan.is_lazy(rival) { " (lazy)" } else { "" };
         for (index, variant) in plan.subject.variants.iter().enumerate() {
-            if variant.workers.is_none_or(|workers| workers == 1) || !rival.is_single_threaded() {
+            let single = match plan.subject.work {
+                Work::Load(_) => rival.is_single_threaded(),
+                Work::Inside(_) => inside_one_process::is_single_threaded(rival),
+            };
+            if variant.workers.is_none_or(|workers| workers == 1) || !single {
                 rows.push(Row::new(rival, index, format!("{}{lazy}", variant.note)));
             }
         }

@@ -97,9 +97,18 @@ pub(crate) fn render(subject: &Subject, rows: &[Row]) -> String {
     text
 }
 
-/// Says what failed and what was not counted.
+/// Says what failed, what was not counted, and whether the machine was quiet.
 fn remarks(rows: &[Row]) -> String {
     let mut text = String::new();
+    let rounds = rows
+        .iter()
+        .flat_map(|row| row.figures("others_cpu_percent").flatten());
+    if let Some(Summary { median, max, .. }) = Summary::of(rounds) {
+        let _ = writeln!(
+            text,
+            "\nOther processes used {median:.0} % of a processor meanwhile, at most {max:.0} %."
+        );
+    }
     for row in rows {
         if let Some((count, why)) = row.failures() {
             let (label, rounds) = (row.label(), row.rounds.len());

@@ -96,7 +96,7 @@ fn listed(names: impl Iterator<Item = impl Display>) -> String {
 }
 
 /// The raw loop, which serves connections on many threads, is one here.
-fn is_single_threaded(rival: Rival) -> bool {
+pub(crate) fn is_single_threaded(rival: Rival) -> bool {
     rival == Rival::Raw || rival.is_single_threaded()
 }
 

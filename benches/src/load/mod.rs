@@ -17,7 +17,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use crate::args::{Args, Problem};
-use crate::procfs::{Spent, Usage};
+use crate::procfs::{Spent, Usage, busy};
 use crate::raw::process::{pin_to_cpu, raise_descriptor_limit};
 use crate::report::Report;
 
@@ -206,6 +206,7 @@ struct Stretch {
     started: Instant,
     server: Option<Usage>,
     generator: Usage,
+    busy: Duration,
 }
 
 impl Stretch {
@@ -217,6 +218,7 @@ impl Stretch {
             started: Instant::now(),
             server,
             generator,
+            busy: busy()?,
         })
     }
 
@@ -233,6 +235,7 @@ impl Stretch {
             elapsed,
             server,
             generator,
+            busy: busy()?.saturating_sub(self.busy),
         })
     }
 }
@@ -242,6 +245,8 @@ struct Measured {
     elapsed: Duration,
     server: Option<(Spent, u64)>,
     generator: Spent,
+    /// What the machine as a whole spent, these two included.
+    busy: Duration,
 }
 
 impl Measured {
@@ -257,6 +262,9 @@ impl Measured {
         if let Some((spent, rss_bytes)) = self.server {
             report.add_spent("server", spent, units, self.elapsed);
             report.add("server_rss_bytes", rss_bytes as f64);
+            let ours = [spent, self.generator].map(|it| it.user + it.system);
+            let others = self.busy.saturating_sub(ours.iter().sum());
+            report.add("others_cpu_percent", others.as_secs_f64() / seconds * 100.0);
         }
         report.add_spent("generator", self.generator, units, self.elapsed);
     }
