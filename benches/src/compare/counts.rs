@@ -21,8 +21,8 @@ const TRACED: u64 = 5_000;
 /// Requests under perf, which costs little.
 const WATCHED: u64 = 100_000;
 const LIMIT: Duration = Duration::from_secs(60);
-/// The system calls that perf counts; the last shows how echoes are sent.
-const WATCHED_CALLS: [&str; 4] = ["futex", "write", "read", "sendto"];
+/// The system calls that perf counts; the last two show how echoes are received and sent.
+const WATCHED_CALLS: [&str; 5] = ["futex", "write", "read", "recvfrom", "sendto"];
 
 /// Counts what the subject asks for, into `row`.
 pub(super) fn count(plan: &Plan, variant: &Variant, row: &mut Row) {
@@ -115,8 +115,8 @@ impl Run {
         let server = Server::start(self.rival, &self.server)?;
         let words = self.words(WATCHED);
         let text = perf_stat(&events, self.kind, &server, &words, LIMIT)?;
-        let [futex, write, read, sendto] = parse(&text)?;
-        if sendto < WATCHED / 2 {
+        let [futex, write, read, recvfrom, sendto] = parse(&text)?;
+        if recvfrom.min(sendto) < WATCHED / 2 {
             return Err("its sockets are served by the calls that serve an eventfd".to_owned());
         }
         Ok((futex + write + read) as f64 / WATCHED as f64)
@@ -153,9 +153,10 @@ mod tests {
 12,,syscalls:sys_enter_futex,400213,100.00,,
 3,,syscalls:sys_enter_write,400213,100.00,,
 0,,syscalls:sys_enter_read,400213,100.00,,
+100065,,syscalls:sys_enter_recvfrom,400213,100.00,,
 100064,,syscalls:sys_enter_sendto,400213,100.00,,
 ";
-        assert_eq!(parse(text), Ok([12, 3, 0, 100_064]));
+        assert_eq!(parse(text), Ok([12, 3, 0, 100_065, 100_064]));
         let text = text.replace("12,,", "<not supported>,,");
         assert_eq!(parse(&text), Err("perf counted no futex".to_owned()));
         assert!(parse("event syntax error").is_err());

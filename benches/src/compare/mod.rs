@@ -4,8 +4,9 @@
 //! that what drifts on the machine falls on all of them. Ratios are taken within a round. With one
 //! worker the server runs on processor 0 and the generator on processor 1; or both on processor 0,
 //! where neither wakes an idle processor nor waits for the slower of the two, so that the
-//! throughput tells of the work that both do. With more workers nothing is pinned. One rival's
-//! failure is told in the table, and the others go on.
+//! throughput tells of the work that both do. With more workers nothing is pinned. A measurement that
+//! other processes disturbed is repeated, whatever its figures. One rival's failure is told in the
+//! table, and the others go on.
 
 mod bars;
 mod chart;
@@ -32,6 +33,10 @@ use crate::server::Rival;
 
 /// All subjects, in the order of the tables.
 const SUBJECTS: &[&[Subject]] = &[network::SUBJECTS, inside::SUBJECTS];
+/// How often a measurement is tried that other processes disturb,
+const TRIES: usize = 3;
+/// and what they may use, in percent of a processor: the clock's ticks alone look like some.
+const DISTURBANCE_MAX: f64 = 10.0;
 /// A rival that fails so often in a row is not tried again.
 const FAILURES_MAX: usize = 2;
 
@@ -118,7 +123,7 @@ fn measure(plan: &mut Plan) -> Result<Vec<Row>, Problem> {
                 continue;
             }
             let variant = &subject.variants[row.variant];
-            let result = measure_once(plan, variant, row.rival);
+            let result = measure_in_peace(plan, variant, row.rival);
             let told = match &result {
                 Ok(report) => report
                     .figure(subject.key.figure)
@@ -154,6 +159,22 @@ fn rows(plan: &Plan) -> Vec<Row> {
         }
     }
     rows
+}
+
+/// Measures again while other processes disturb it, and takes the least disturbed measurement.
+fn measure_in_peace(plan: &Plan, variant: &Variant, rival: Rival) -> Result<Report, String> {
+    let disturbance = |report: &Report| report.figure("others_cpu_percent").unwrap_or(0.0);
+    let mut best = measure_once(plan, variant, rival)?;
+    for _ in 1..TRIES {
+        if disturbance(&best) <= DISTURBANCE_MAX {
+            break;
+        }
+        let again = measure_once(plan, variant, rival)?;
+        if disturbance(&again) < disturbance(&best) {
+            best = again;
+        }
+    }
+    Ok(best)
 }
 
 fn measure_once(plan: &Plan, variant: &Variant, rival: Rival) -> Result<Report, String> {
