@@ -58,6 +58,17 @@ fn measure(bar: &Bar, rows: &[Row]) -> Option<(String, Summary)> {
             let pairs = ours.figures(bar.figure).zip(base.figures(bar.figure));
             Summary::of(pairs.filter_map(|(ours, theirs)| Some(ours? - theirs?))).and_then(alone)
         }
+        Against::ShareOf(rival) => {
+            let base = base_of(ours, rows, Base::Rival(rival))?;
+            let raw = base_of(ours, rows, Base::Rival(Rival::Raw))?;
+            let pairs = ours.figures(bar.figure).zip(base.figures(bar.figure));
+            let rounds = pairs.zip(raw.figures(bar.figure));
+            let shares = rounds.filter_map(|((ours, theirs), raw)| {
+                let (ours, theirs) = (ours? - raw?, theirs? - raw?);
+                (theirs > 0.0).then_some(ours / theirs)
+            });
+            Summary::of(shares).and_then(alone)
+        }
         Against::BestPeer => {
             let best = best_peer(bar, ours.variant, rows)?;
             let whom = format!(", {}'s", best.rival.name());
@@ -138,6 +149,21 @@ mod tests {
         assert_eq!(median(Against::Nothing), Some(102.5));
         assert_eq!(median(Against::Rival(Rival::Go)), None);
         assert_eq!(median(Against::First), None);
+    }
+
+    #[test]
+    fn measure_of_a_share_leaves_out_what_the_raw_loop_needs() {
+        let rows = [
+            row(Rival::Raw, &[10.0, 20.0]),
+            row(Rival::Gannet, &[25.0, 30.0]),
+            row(Rival::Tokio, &[40.0, 20.0]),
+        ];
+        let bar = bar(Against::ShareOf(Rival::Tokio), Bound::AtMost(0.5));
+        // In the second round tokio needs nothing beyond, of which there is no share.
+        assert_eq!(
+            measure(&bar, &rows).unwrap().1.to_string(),
+            "0.50 (0.50–0.50)"
+        );
     }
 
     #[test]

@@ -27,7 +27,6 @@ use self::subject::{Subject, Variant, Work};
 use self::table::Row;
 use crate::args::{Args, Problem};
 use crate::children::{Generator, Server, report_of};
-use crate::inside as inside_one_process;
 use crate::report::Report;
 use crate::server::Rival;
 
@@ -149,11 +148,8 @@ fn rows(plan: &Plan) -> Vec<Row> {
     for &rival in &plan.rivals {
         let lazy = if plan.is_lazy(rival) { " (lazy)" } else { "" };
         for (index, variant) in plan.subject.variants.iter().enumerate() {
-            let single = match plan.subject.work {
-                Work::Load(_) => rival.is_single_threaded(),
-                Work::Inside(_) => inside_one_process::is_single_threaded(rival),
-            };
-            if variant.workers.is_none_or(|workers| workers == 1) || !single {
+            let one = variant.workers.is_none_or(|workers| workers == 1);
+            if one || !crate::inside::is_single_threaded(rival) {
                 rows.push(Row::new(rival, index, format!("{}{lazy}", variant.note)));
             }
         }

@@ -450,12 +450,14 @@ const BLOCKING: Subject = Subject {
     title: "p99 of an echo beside a task that blocks its worker, 2 workers",
     head: "\
 Measured: the latency that 1 of 100 echoes exceeds on 64 connections, while a task of the server
-blocks its worker for 100 ms, sleeps for 10 ms, and so on. Unit: microseconds, so less is better.
-Rivals: tokio, smol. Floor: none; half of the workers are left. Noise: 30 %: which tasks stand behind
-the blocked one is a matter of chance.",
-    rivals: &[Gannet, Tokio, Smol],
+blocks its worker for 100 ms, sleeps for 10 ms, and so on. The requests come by the clock, 2,000 a
+second: in a closed loop the other worker never rests, and nothing is to be seen. Unit: microseconds,
+so less is better. Floor: none; one worker of two is left. Rival: tokio, where the worker that waits
+for the network is the one that a timer's task then blocks. Noise: 30 %.",
+    rivals: &[Gannet, Tokio, Smol, Go],
     variants: &[Variant {
         server: &["--blocker"],
+        load: &["--open-rate", "2000"],
         ..PLAIN[0]
     }],
     workers: 2,

@@ -125,6 +125,8 @@ pub(crate) enum Against {
     First,
     /// The difference to this rival's.
     Beyond(Rival),
+    /// Of what this rival needs beyond the raw loop, the share that gannet needs.
+    ShareOf(Rival),
 }
 
 /// The end of what is good enough.

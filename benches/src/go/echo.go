@@ -20,6 +20,8 @@ var (
 	deadline  = flag.Duration("deadline", 0, "deadline of each read and write; 0: none")
 	pause     = flag.Duration("pause", 10*time.Millisecond, "pause after a failed accept")
 	datagrams = flag.Int("datagrams", 0, "echo datagrams on so many sockets instead")
+	blocking  = flag.Duration("block", 0, "block a thread for so long, again and again; 0: never")
+	unblocked = flag.Duration("block-pause", 10*time.Millisecond, "sleep so long between")
 	lazy      = flag.Bool("lazy", false, "no buffer while idle")
 )
 
@@ -37,6 +39,9 @@ func main() {
 }
 
 func acceptAll() {
+	if *blocking > 0 {
+		go block()
+	}
 	listener, err := net.Listen("tcp4", *addr)
 	check(err)
 	fmt.Printf("listening %s\n", listener.Addr())
@@ -52,6 +57,15 @@ func acceptAll() {
 		} else {
 			go echo(conn)
 		}
+	}
+}
+
+// A system call that blocks, which Go's runtime sees; its own Sleep would block nobody.
+func block() {
+	for {
+		span := syscall.NsecToTimespec(blocking.Nanoseconds())
+		syscall.Nanosleep(&span, nil)
+		time.Sleep(*unblocked)
 	}
 }
 

@@ -95,7 +95,7 @@ fn listed(names: impl Iterator<Item = impl Display>) -> String {
     names.join(", ")
 }
 
-/// The raw loop, which serves connections on many threads, is one here.
+/// Tells whether `rival` has one thread here, as the raw loop has, which can serve on many.
 pub(crate) fn is_single_threaded(rival: Rival) -> bool {
     rival == Rival::Raw || rival.is_single_threaded()
 }

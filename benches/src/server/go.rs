@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::{ACCEPT_PAUSE, BUFFER_SIZE, DEADLINE, Options};
+use super::{ACCEPT_PAUSE, BLOCK, BLOCK_PAUSE, BUFFER_SIZE, DEADLINE, Options};
 
 const SOURCE: &str = include_str!("../go/echo.go");
 
@@ -36,6 +36,11 @@ pub(super) fn run(options: &Options) -> io::Result<()> {
     }
     if options.lazy {
         command.arg("-lazy");
+    }
+    if options.blocker {
+        command
+            .arg(format!("-block={BLOCK:?}"))
+            .arg(format!("-block-pause={BLOCK_PAUSE:?}"));
     }
     if let Some(sockets) = options.datagrams {
         command.arg(format!("-datagrams={sockets}"));

@@ -110,7 +110,7 @@ impl Rival {
 
     /// Tells whether this rival has workers that a task could block.
     pub(crate) fn can_be_blocked(self) -> bool {
-        matches!(self, Self::Gannet | Self::Tokio | Self::Smol)
+        matches!(self, Self::Gannet | Self::Tokio | Self::Smol | Self::Go)
     }
 
     /// Tells whether an idle connection of this rival can do without a buffer.
