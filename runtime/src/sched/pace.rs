@@ -16,14 +16,16 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Nanoseconds of work for which waking a worker pays: about twice what a wake-up costs and takes.
 const WORTH: u64 = 50_000;
-/// A long task makes the mean at most so long, and is forgotten as soon.
+/// A long task makes the mean at most so long, and is forgotten after some hundred short ones.
 const MEAN_MAX: u64 = 1_000_000;
+/// Tasks over which the mean is taken, more or less.
+const MEMORY: u64 = 128;
 /// Nanoseconds after which it is tried with one active worker more.
 const TRY_AFTER: u64 = 250_000_000;
 
 #[derive(Debug)]
 pub(crate) struct Pace {
-    /// Nanoseconds that a task takes, averaged over the last hundred or so.
+    /// Nanoseconds that a task takes, on average, or did if one was long of late.
     mean: AtomicU64,
     /// How many workers may be active for a backlog of short tasks.
     limit: AtomicU64,
@@ -43,12 +45,13 @@ impl Pace {
         }
     }
 
-    /// One of `active` workers ran tasks one after the other, which took `sample` nanoseconds each.
-    /// `was_preempted` costs a system call, and is asked only if that is much.
+    /// One of `active` workers ran `ran` tasks one after the other, which took `sample` nanoseconds
+    /// each. `was_preempted` costs a system call, and is asked only if that is much.
     pub(crate) fn note(
         &self,
         now: u64,
         sample: u64,
+        ran: u64,
         active: u64,
         was_preempted: impl FnOnce() -> bool,
     ) {
@@ -59,8 +62,9 @@ impl Pace {
         }
         if sample < WORTH {
             let mean = self.mean.load(Ordering::Relaxed);
-            self.mean
-                .store(mean - mean / 8 + sample / 8, Ordering::Relaxed);
+            let weight = ran.min(MEMORY / 8);
+            let mean = (mean * (MEMORY - weight) + sample * weight) / MEMORY;
+            self.mean.store(mean, Ordering::Relaxed);
         } else if was_preempted() {
             self.set_limit(active.saturating_sub(1).max(1), now);
         } else {
@@ -100,7 +104,7 @@ mod tests {
     fn fast(workers: usize) -> Pace {
         let pace = Pace::new(workers);
         for _ in 0..50 {
-            pace.note(1, FAST, 1, || unreachable!("it took no time"));
+            pace.note(1, FAST, 16, 1, || unreachable!("it took no time"));
         }
         pace
     }
@@ -124,29 +128,29 @@ mod tests {
     #[test]
     fn long_task_changes_the_pace_at_once_and_not_for_ever() {
         let pace = fast(2);
-        pace.note(1, u64::MAX, 1, || false);
+        pace.note(1, u64::MAX, 1, 1, || false);
         assert!(pace.is_slow());
-        let until_fast = (0..100).take_while(|_| {
-            pace.note(1, FAST, 1, || unreachable!("it took no time"));
+        let until_fast = (0..1000).take_while(|_| {
+            pace.note(1, FAST, 1, 1, || unreachable!("it took no time"));
             pace.is_slow()
         });
-        assert!((10..50).contains(&until_fast.count()));
+        assert!((200..500).contains(&until_fast.count()));
     }
 
     #[test]
     fn preempted_worker_was_not_slow_and_lowers_the_limit_for_a_while() {
         let pace = fast(3);
         assert!(pace.pays(100, 3));
-        pace.note(1, 10 * WORTH, 3, || true);
+        pace.note(1, 10 * WORTH, 1, 3, || true);
         assert!(!pace.is_slow());
         assert!(pace.pays(100, 2) && !pace.pays(100, 3));
-        pace.note(2, 10 * WORTH, 1, || true);
+        pace.note(2, 10 * WORTH, 1, 1, || true);
         assert!(pace.pays(100, 1) && !pace.pays(100, 2), "one goes on");
-        pace.note(2 + TRY_AFTER, FAST, 1, || false);
+        pace.note(2 + TRY_AFTER, FAST, 16, 1, || false);
         assert!(pace.pays(100, 2) && !pace.pays(100, 3));
-        pace.note(2 + 2 * TRY_AFTER, FAST, 1, || false);
+        pace.note(2 + 2 * TRY_AFTER, FAST, 16, 1, || false);
         assert!(pace.pays(100, 3));
-        pace.note(2 + 9 * TRY_AFTER, FAST, 1, || false);
+        pace.note(2 + 9 * TRY_AFTER, FAST, 16, 1, || false);
         assert!(!pace.pays(100, 4), "there are only three");
     }
 }

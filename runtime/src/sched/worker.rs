@@ -251,13 +251,16 @@ impl Worker {
     fn note_pace(&mut self) -> u64 {
         let now = self.local.now();
         if self.ran > 0 {
-            let sample = (now - self.began) / u64::from(self.ran);
+            let ran = u64::from(self.ran);
+            let sample = (now - self.began) / ran;
             let last = &mut self.preemptions;
             let shared = &self.local.shared;
-            shared.pace.note(now, sample, shared.idle.active_now(), || {
-                let before = std::mem::replace(last, thread::preemptions());
-                *last != before
-            });
+            shared
+                .pace
+                .note(now, sample, ran, shared.idle.active_now(), || {
+                    let before = std::mem::replace(last, thread::preemptions());
+                    *last != before
+                });
         }
         (self.began, self.ran) = (now, 0);
         self.see_to_keeper();
