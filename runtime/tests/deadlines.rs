@@ -309,6 +309,26 @@ fn deadline_far_beyond_the_clock_is_no_overflow() {
     });
 }
 
+/// The wheel's entry is overdue, because the worker was busy, when the deadline is moved to the present.
+#[test]
+fn deadline_moved_to_now_while_the_former_is_overdue_ends_the_read() {
+    on_both(|| async {
+        for _ in 0..20 {
+            let (a, _b) = pair();
+            let former = now() + MS;
+            a.set_read_deadline(Some(former)).expect("open");
+            while now() < former + MS {
+                std::hint::spin_loop();
+            }
+            a.set_read_deadline(Some(now())).expect("open");
+            assert_deadline(read(&a, 1).await);
+            a.set_read_deadline(after(HOUR)).expect("open");
+            a.set_read_deadline(Some(now())).expect("open");
+            assert_deadline(a.try_read_with(|_| Ok(())));
+        }
+    });
+}
+
 /// What a server does: each operation moves the deadline. Only the first touches the timers.
 #[test]
 fn million_deadlines_moved_later_make_one_timer() {

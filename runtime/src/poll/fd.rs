@@ -320,7 +320,8 @@ impl AsyncFd {
     /// Sets, moves or clears the instant after which reads fail, those that wait now included.
     ///
     /// An expired deadline stays: reads fail at once, even if data is there, until it is moved or
-    /// cleared. Moving it further away costs a store and a load.
+    /// cleared. Moving it further away costs an exchange and a load. One that has passed already takes
+    /// effect at once; if the one before is overdue as well, and no worker came to it yet, with that.
     ///
     /// # Errors
     /// [`is_closed`](crate::error::is_closed) after `close`.

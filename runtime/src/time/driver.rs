@@ -10,6 +10,12 @@
 //! ```
 //! Both the wheel and the alarm are changed under one lock: an earlier timer can't slip in between
 //! computing when to wake and saying so to the kernel.
+//!
+//! What the wheel holds are not deadlines but promises to look, at a descriptor or at the timer of a
+//! sleep. Those who set a deadline take the lock only if the wheel would look too late (see [`Arming`]
+//! and [`Timer`]): a deadline that is moved away again and again, before it comes, costs no lock.
+//!
+//! [`Arming`]: super::arming::Arming
 
 use std::sync::Arc;
 use std::task::Waker;

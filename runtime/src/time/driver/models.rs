@@ -189,7 +189,6 @@ fn sleep_updated_while_it_fires_wakes_one() {
 /// L18: two workers and a cancellation: a sleep fires once at most, and not if it was cancelled
 /// before any worker came to it. Cancelling it late does not hit the timer that has its place now.
 ///
-/// Mutant: timers_key_is_an_index: a key names a place and not the timer that was put there.
 /// Mutant: timers_cancel_does_nothing: `remove_sleep` leaves the timer in the wheel.
 #[test]
 fn cancel_racing_fire_hits_its_own_timer_only() {

@@ -139,3 +139,15 @@ fn entry_removed_on_its_own_tick_does_not_fire() {
     wheel.advance(5, usize::MAX, |c| fired.push(c));
     assert_eq!(fired, "b");
 }
+
+/// Mutant: timers_key_is_an_index: a key names a place and not the entry that was put there.
+#[test]
+fn stale_key_does_not_hit_the_entry_that_has_its_place() {
+    let mut wheel = Wheel::new();
+    let stale = wheel.insert(5, 'a');
+    assert_eq!(wheel.remove(stale), Some('a'));
+    let key = wheel.insert(5, 'b');
+    assert_eq!(key.index, stale.index);
+    assert_eq!(wheel.remove(stale), None);
+    assert_eq!(wheel.remove(key), Some('b'));
+}
