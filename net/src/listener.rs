@@ -43,8 +43,11 @@ pub struct Listener {
     file: Option<SocketFile>,
     socket: Socket,
     pauses: AtomicU64,
-    /// How many connections are known to wait. Belongs to the holder of the read lock.
+    /// How many connections are thought to wait: 1 after an edge, 0 if the kernel is to be asked.
+    /// Belongs to the holder of the read lock, as the next.
     waiting: AtomicU32,
+    /// The kernel has told how many wait, so that it is believed when it says none.
+    counts: AtomicBool,
 }
 
 built_on!(Listener, Socket, socket);
@@ -61,7 +64,8 @@ impl Listener {
             file,
             socket,
             pauses: AtomicU64::new(0),
-            waiting: AtomicU32::new(0),
+            waiting: AtomicU32::new(1),
+            counts: AtomicBool::new(false),
         }
     }
 
@@ -117,8 +121,7 @@ impl Listener {
         let mut guard = self.fd.begin_read();
         let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
         loop {
-            let accepted = guard.read_hinted_with(|fd| self.accept_known(fd)).await;
-            let err = match accepted {
+            let err = match guard.read_with(|fd| self.accept_known(fd)).await {
                 Ok(accepted) => return Ok(accepted),
                 Err(err) => err,
             };
@@ -134,23 +137,30 @@ impl Listener {
         }
     }
 
-    /// Accepts one of the connections that are known to wait, and asks how many there are before the
-    /// first. Tells whether it was the last of them: any that came later has its own edge.
-    ///
-    /// So no accept fails because there is none, which costs the kernel more than one that succeeds.
-    /// A count of 0, or none, is not believed: a spurious edge is rare, and a listener that is not
-    /// what it seems must not hang.
-    fn accept_known(&self, fd: BorrowedFd<'_>) -> io::Result<((OwnedFd, SockAddr), bool)> {
-        let known = match self.waiting.swap(0, Ordering::Relaxed) {
-            0 if self.network().protocol() == Protocol::Tcp => {
-                option::accept_queue(fd).unwrap_or(0)
+    /// Accepts one of the connections that are thought to wait. After the last of them the kernel is
+    /// asked how many have come since, and if there are none, nothing is tried: an accept that finds
+    /// none costs more than one that succeeds.
+    fn accept_known(&self, fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
+        let thought = self.waiting.swap(1, Ordering::Relaxed);
+        let counts = self.counts.load(Ordering::Relaxed);
+        let is_tcp = self.network().protocol() == Protocol::Tcp;
+        let waiting = if is_tcp && (thought == 0 || !counts) {
+            match option::accept_queue(fd) {
+                // Whoever comes after this look has an edge of its own.
+                Ok(0) if counts => return Err(io::ErrorKind::WouldBlock.into()),
+                Ok(waiting) => {
+                    self.counts.store(waiting > 0, Ordering::Relaxed);
+                    waiting
+                }
+                Err(_) => 1,
             }
-            known => known,
+        } else {
+            thought
         };
         let accepted = socket::accept(fd)?;
         self.waiting
-            .store(known.saturating_sub(1), Ordering::Relaxed);
-        Ok((accepted, known == 1))
+            .store(waiting.saturating_sub(1), Ordering::Relaxed);
+        Ok(accepted)
     }
 
     /// Returns how many times accepting has paused because descriptors or memory ran out.

@@ -457,3 +457,32 @@ fn backlog_limits_the_queue() {
         assert_eq!(err.to_string(), text);
     });
 }
+
+/// A connection whose edge comes while earlier ones are still being accepted is accepted too: what
+/// the kernel told of its queue before that is not the last word.
+#[test]
+fn connections_that_come_while_others_are_accepted_are_not_forgotten() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut peers = Vec::new();
+        for wave in 1..=5 {
+            for _ in 0..wave {
+                // Blocking, so that this thread sees no edge meanwhile.
+                peers.push(std::net::TcpStream::connect(addr).unwrap());
+            }
+            listener.accept().await.unwrap();
+            // Its edges are delivered now, and the next accept finds them.
+            for _ in 0..200 {
+                yield_now().await;
+            }
+        }
+        let soon = Instant::now() + Duration::from_secs(10);
+        listener.set_read_deadline(Some(soon)).unwrap();
+        for _ in 5..peers.len() {
+            listener.accept().await.expect("none is forgotten");
+        }
+        listener.set_read_deadline(past()).unwrap();
+        assert!(is_deadline(&listener.accept().await.unwrap_err()));
+    });
+}

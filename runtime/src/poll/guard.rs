@@ -427,23 +427,6 @@ impl ReadGuard<'_> {
         poll_fn(move |cx| self.guard.poll_with(cx, &mut op, |_| false))
     }
 
-    /// As [`read_with`](Self::read_with), for an `op` that knows more: beside its answer it tells
-    /// whether it has taken the last that there was when it looked. The next read then waits for an
-    /// edge without trying.
-    ///
-    /// # Cancel safety
-    /// As `AsyncFd::read_with`; the lock stays.
-    ///
-    /// # Errors
-    /// As `AsyncFd::read_with`.
-    pub async fn read_hinted_with<R>(
-        &mut self,
-        mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<(R, bool)>,
-    ) -> io::Result<R> {
-        let polled = poll_fn(|cx| self.guard.poll_with(cx, &mut op, |&(_, last)| last));
-        polled.await.map(|(answer, _)| answer)
-    }
-
     /// As [`AsyncFd::read_stream_with`](crate::AsyncFd::read_stream_with), as the next of
     /// the series.
     ///
