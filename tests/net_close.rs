@@ -2,18 +2,24 @@
 
 mod support;
 
+use std::future::poll_fn;
 use std::net::Shutdown;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use gannet::net::error::{self, Op};
 use gannet::net::{ListenConfig, dial, listen_packet, listen_stream};
-use gannet::{spawn, yield_now};
+use gannet::{spawn, time, yield_now};
 
 use support::net::{
     PACKETS, STREAMS, any_address, assert_closed, assert_well_formed, error_of, fill, on_both,
     packet_pair, spawn_blocked, stream_pair,
 };
+
+/// How long anything may take that should be there at once.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Go: TestClosingListener.
 #[test]
@@ -379,4 +385,46 @@ fn close_racing_reads_and_writes_ends_them_all() {
                 .unwrap();
         }
     });
+}
+
+/// A future that was polled and is kept holds up nobody: neither a close, when it has to come again for
+/// want of budget, nor the next write, once it has failed.
+#[test]
+fn kept_futures_hold_up_neither_close_nor_the_next_write() {
+    on_both(|| async {
+        for network in STREAMS {
+            let (client, server) = stream_pair(network).await;
+            client.set_write_deadline(Some(time::now())).unwrap();
+            let mut failed = pin!(client.write(b"x"));
+            assert!(error::is_deadline(&failed.as_mut().await.unwrap_err()));
+            client.set_write_deadline(None).unwrap();
+            time::timeout(LIMIT, client.write(b"y"))
+                .await
+                .expect("it keeps no lock")
+                .unwrap();
+
+            let kept = spawn(async move {
+                // More operations in one poll than any budget grants.
+                let mut read = 0;
+                for _ in 0..1000 {
+                    let mut write = pin!(client.write(b"z"));
+                    if poll_once(write.as_mut()).await.is_pending() {
+                        time::timeout(LIMIT, client.close())
+                            .await
+                            .expect("it keeps no reference")
+                            .unwrap();
+                        return read;
+                    }
+                    read += 1;
+                }
+                panic!("the budget is without end");
+            });
+            assert!(kept.await.unwrap() > 0);
+            drop(server);
+        }
+    });
+}
+
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }

@@ -97,6 +97,20 @@ impl<'a> Sender<'a> {
     pub(crate) fn poll<R>(
         &mut self,
         cx: &mut Context<'_>,
+        send: impl FnMut(BorrowedFd<'_>) -> io::Result<ControlFlow<R>>,
+    ) -> Poll<io::Result<R>> {
+        let polled = self.poll_attempts(cx, send);
+        if matches!(polled, Poll::Ready(Err(_))) {
+            // The lock goes with the answer: who keeps the completed future keeps nobody out.
+            self.guard.release();
+        }
+        polled
+    }
+
+    #[inline]
+    fn poll_attempts<R>(
+        &mut self,
+        cx: &mut Context<'_>,
         mut send: impl FnMut(BorrowedFd<'_>) -> io::Result<ControlFlow<R>>,
     ) -> Poll<io::Result<R>> {
         loop {

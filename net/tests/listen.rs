@@ -486,3 +486,27 @@ fn connections_that_come_while_others_are_accepted_are_not_forgotten() {
         assert!(is_deadline(&listener.accept().await.unwrap_err()));
     });
 }
+
+/// A listener that was shut down elsewhere fails, also after it has told that none waits.
+#[test]
+fn accept_on_a_listener_that_was_shut_down_fails() {
+    run(async {
+        for accepts_before in [false, true] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            if accepts_before {
+                let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                listener.accept().await.unwrap();
+            }
+            let fd = listener.as_fd();
+            gannet_sys::socket::shutdown(fd, std::net::Shutdown::Both).unwrap();
+            // Its edge is delivered, and the next accept finds it.
+            for _ in 0..200 {
+                yield_now().await;
+            }
+            let soon = Instant::now() + Duration::from_secs(10);
+            listener.set_read_deadline(Some(soon)).unwrap();
+            let err = listener.accept().await.unwrap_err();
+            assert_eq!(raw_os_error(&err), Some(errno::EINVAL), "{err}");
+        }
+    });
+}

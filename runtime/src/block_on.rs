@@ -130,8 +130,9 @@ impl Wake for MainWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Release: publishes what the caller did. Pairs with the swap in `poll_main`.
-        if !self.woken.swap(true, Ordering::Release) {
+        // Release: publishes what the caller did. Acquire: sees that the thread drives, if its look came
+        // before. Pairs with the swap in `poll_main`.
+        if !self.woken.swap(true, Ordering::AcqRel) {
             self.parker.unpark();
             if self.driving.load(Ordering::Relaxed) {
                 self.shared.interrupt();
@@ -154,7 +155,7 @@ pub(crate) fn current_thread<F: Future>(shared: &Arc<Shared>, seat: &Seat, futur
     let waker = Waker::from(main.clone());
     let mut future = pin!(future);
     let poll_main = |future: Pin<&mut F>| {
-        if !main.woken.swap(false, Ordering::Acquire) {
+        if !main.woken.swap(false, Ordering::AcqRel) {
             return Poll::Pending;
         }
         budget::with_fresh(|| future.poll(&mut Context::from_waker(&waker)))

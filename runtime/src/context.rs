@@ -26,9 +26,18 @@ struct Context {
     polls_futures: bool,
 }
 
+/// What a thread has entered and not left. It goes with the thread, even if its guards do not.
+struct Contexts(Vec<Context>);
+
+impl Drop for Contexts {
+    fn drop(&mut self) {
+        drop(sleep::leave_timers_for(None));
+    }
+}
+
 thread_local! {
     /// What was entered and not left, the innermost last.
-    static CONTEXTS: RefCell<Vec<Context>> = const { RefCell::new(Vec::new()) };
+    static CONTEXTS: RefCell<Contexts> = const { RefCell::new(Contexts(Vec::new())) };
     /// The worker's own part, from entering until leaving. Not dropped at thread exit: leaving does
     /// that, and access need not ask whether it is too late.
     static WORKER: RefCell<Option<ManuallyDrop<Rc<Local>>>> = const { RefCell::new(None) };
@@ -49,7 +58,7 @@ impl Drop for Entered {
         // At thread exit the list may be gone already. Taken out first: dropping the last reference
         // to a runtime runs foreign code, which may look here.
         let left = CONTEXTS.try_with(|contexts| {
-            let mut contexts = contexts.borrow_mut();
+            let contexts = &mut contexts.borrow_mut().0;
             let place = contexts
                 .iter()
                 .rposition(|context| context.serial == self.serial)?;
@@ -67,7 +76,7 @@ impl Drop for Entered {
 
 fn push(shared: Arc<Shared>, is_worker: bool, polls_futures: bool) -> Entered {
     let (entered, left) = CONTEXTS.with(|contexts| {
-        let mut contexts = contexts.borrow_mut();
+        let contexts = &mut contexts.borrow_mut().0;
         let serial = contexts
             .iter()
             .map(|context| context.serial)
@@ -113,6 +122,7 @@ pub(crate) fn polls_futures() -> bool {
         .try_with(|contexts| {
             contexts
                 .borrow()
+                .0
                 .iter()
                 .any(|context| context.polls_futures)
         })
@@ -123,7 +133,7 @@ pub(crate) fn polls_futures() -> bool {
 pub(crate) fn shared() -> io::Result<Arc<Shared>> {
     let innermost = CONTEXTS.try_with(|contexts| {
         let contexts = contexts.borrow();
-        contexts.last().map(|context| context.shared.clone())
+        contexts.0.last().map(|context| context.shared.clone())
     });
     let shared = innermost.ok().flatten().ok_or_else(|| {
         io::Error::other(

@@ -526,3 +526,16 @@ fn timers_fire_while_the_worker_is_busy() {
         until(|| done.is_open()).await;
     });
 }
+
+/// The clock decides, not the timer: a task that polls again and again need not wait for the alarm.
+#[test]
+fn sleep_polled_again_and_again_is_ready_in_time() {
+    on_both(|| async {
+        let mut sleeping = pin!(sleep(2 * MS));
+        let start = now();
+        while poll_once(sleeping.as_mut()).await.is_pending() {
+            assert!(now() - start < LATE, "still pending");
+        }
+        assert!(now() - start >= 2 * MS);
+    });
+}

@@ -37,7 +37,8 @@ use crate::{cvt, errno};
 /// A seventh of the price of an accept that finds none.
 ///
 /// # Errors
-/// `EOPNOTSUPP` or `ENOPROTOOPT` for any other socket.
+/// `EINVAL` for a TCP socket that does not listen (any more); `EOPNOTSUPP` or `ENOPROTOOPT` for any
+/// other.
 ///
 /// ```
 /// use gannet_sys::option;
@@ -58,6 +59,8 @@ pub fn accept_queue(fd: BorrowedFd<'_>) -> io::Result<u32> {
     /// The fields of `tcp_info` up to the one after `tcpi_unacked`, which for a listener counts this
     /// queue. All but the first eight bytes are 32 bits wide.
     const UNACKED: usize = 6;
+    /// The first byte is the state; this is the kernel's number for "listens".
+    const TCP_LISTEN: u8 = 10;
     let mut info = [0_u32; UNACKED + 2];
     let mut len = size_of_val(&info) as socklen_t;
     // SAFETY: `info` is writable for the length given and lives across the call, and any bits are
@@ -72,6 +75,9 @@ pub fn accept_queue(fd: BorrowedFd<'_>) -> io::Result<u32> {
         )
     };
     cvt(ret)?;
+    if info[0].to_ne_bytes()[0] != TCP_LISTEN {
+        return Err(io::Error::from_raw_os_error(errno::EINVAL));
+    }
     Ok(info[UNACKED])
 }
 

@@ -20,6 +20,7 @@
 //! this direction of the [`FdLock`](super::fd_lock::FdLock), while `WAITING` is not set. A task that
 //! finds `TAKING` set wakes itself and comes again: the other thread is two instructions from done.
 //!
+//! `TAKING` outlives an owner: the next one of the slot must not touch the cell either while it is set.
 //! The word carries the generation of the slot it lives in: an event of an earlier owner changes
 //! nothing.
 #![allow(unsafe_code)] // The cell is guarded by the word; see above.
@@ -111,12 +112,20 @@ impl Direction {
     /// Makes the direction ready for the owner of `generation`. Nobody waits on it.
     pub(crate) fn open(&self, generation: u64) {
         debug_assert!(generation <= GENERATION_MASK);
-        self.deadline.store(NO_DEADLINE, Ordering::Relaxed);
-        // AcqRel, and not a store: a publisher that took the last waiter of the former owner is done
-        // with the cell. Release: an event that carries this generation finds the fields above
-        // reset.
-        self.word
-            .swap(generation << GENERATION_SHIFT, Ordering::AcqRel);
+        // An exchange, and not a store: see `Arming`.
+        self.deadline.swap(NO_DEADLINE, Ordering::AcqRel);
+        let mut word = self.word.load(Ordering::Relaxed);
+        // Release: an event that carries this generation finds the fields above reset. Acquire: a
+        // publisher that is done with the former owner's waiter is done with the cell. `TAKING` stays:
+        // its publisher, whom that owner did not wait for, has the cell still.
+        while let Err(now) = self.word.compare_exchange_weak(
+            word,
+            generation << GENERATION_SHIFT | (word & TAKING),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        ) {
+            word = now;
+        }
     }
 
     /// Looks before a system call: consumes a stale edge, and reports closing and an expired

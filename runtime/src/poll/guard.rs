@@ -159,6 +159,16 @@ impl<'a, S: Sided> Guard<'a, S> {
         }
     }
 
+    /// Takes a unit of the budget. Who has to come again for one holds up no close.
+    #[inline]
+    fn poll_proceed(&mut self, cx: &Context<'_>) -> Poll<budget::Unit> {
+        let unit = budget::poll_proceed(cx);
+        if unit.is_pending() {
+            self.leave();
+        }
+        unit
+    }
+
     /// Tries `op` once, also if it is thought that it would block: a hint is no answer.
     pub(crate) fn try_with<R>(
         &mut self,
@@ -196,7 +206,7 @@ impl<'a, S: Sided> Guard<'a, S> {
         drains: impl Fn(&R) -> bool,
     ) -> Poll<io::Result<R>> {
         ready!(self.poll_lock(cx))?;
-        let unit = ready!(budget::poll_proceed(cx));
+        let unit = ready!(self.poll_proceed(cx));
         let result = loop {
             match self.direction().prepare(self.drained()) {
                 Err(stop) => break Err(stop.into()),
@@ -313,7 +323,7 @@ impl<'a, S: Sided> Guard<'a, S> {
         asked: &mut bool,
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_lock(cx))?;
-        let unit = ready!(budget::poll_proceed(cx));
+        let unit = ready!(self.poll_proceed(cx));
         let result = ready!(self.poll_known_edge(cx, asked));
         unit.spend();
         self.unlock();
@@ -341,7 +351,7 @@ impl<'a, S: Sided> Guard<'a, S> {
 
     /// Gives the lock, or the place in the queue, back.
     #[inline]
-    fn unlock(&mut self) {
+    pub(crate) fn unlock(&mut self) {
         let hold = std::mem::replace(&mut self.hold, Hold::Outside);
         if matches!(hold, Hold::Held | Hold::Entered) {
             self.direction().forget_waiter();
@@ -554,7 +564,8 @@ impl WriteGuard<'_> {
     /// do not come in between.
     ///
     /// `op` sends a piece, notes how far it got, and says whether there is more. The lock is given
-    /// back with what it breaks off with; an error leaves it, for another attempt.
+    /// back with what it breaks off with; an error leaves it, for another attempt or
+    /// [`release`](Self::release).
     ///
     /// # Errors
     /// As `AsyncFd::write_with`.
@@ -565,6 +576,11 @@ impl WriteGuard<'_> {
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<ControlFlow<R>>,
     ) -> Poll<io::Result<R>> {
         self.guard.poll_until(cx, &mut op)
+    }
+
+    /// Gives the write lock back before the guard is dropped. The next operation takes it anew.
+    pub fn release(&mut self) {
+        self.guard.unlock();
     }
 }
 

@@ -40,6 +40,8 @@ impl Alarm for TimerFd {
 #[derive(Debug, Default)]
 #[must_use]
 pub(crate) struct Turn {
+    /// A wake-up was taken.
+    pub(crate) woken: bool,
     /// Timers fired.
     pub(crate) timers: bool,
     /// The scheduler's own timer rang.
@@ -193,7 +195,10 @@ impl Poller {
         }
         for event in events.iter() {
             match event.key {
-                WAKE_KEY => self.wake.take(),
+                WAKE_KEY => {
+                    self.wake.take();
+                    turn.woken = true;
+                }
                 WATCH_KEY => turn.watch = true,
                 TIMER_KEY => self.timers.rang(),
                 bits => {

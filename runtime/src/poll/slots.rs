@@ -127,7 +127,8 @@ pub(crate) struct Place {
     shared: Arc<Shared>,
 }
 
-// SAFETY: `slot` is a shared reference in all but its lifetime, and `Descriptor` is `Sync`.
+// SAFETY: `slot` is a shared reference in all but its lifetime, and `Descriptor` is `Sync`; `shared` is
+// an `Arc` of what is `Send + Sync`.
 unsafe impl Send for Place {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for Place {}

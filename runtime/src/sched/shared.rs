@@ -130,8 +130,19 @@ impl Shared {
         }
     }
 
+    /// Counts a worker as active again that was found stuck.
+    pub(crate) fn unstick(&self, worker: &Remote) {
+        // SeqCst: Dekker between a worker that begins to wait and one that finds it stuck.
+        if worker.stuck.swap(false, Ordering::SeqCst) {
+            self.idle.unmark_stuck();
+        }
+    }
+
     /// Queues a runnable from a thread that is no worker of this runtime.
     pub(crate) fn schedule_remote(&self, task: Task) {
+        if self.is_forked() {
+            return; // Its locks may be held by a thread of the parent, for ever.
+        }
         if self.inject.push(task) {
             if self.idle.is_quiet() {
                 self.poller.wake();
@@ -303,6 +314,10 @@ impl Schedule for Arc<Shared> {
     }
 
     fn release(&self, task: &Task) -> Option<Task> {
+        // In a forked child the registry's lock may be held for ever; the reference is leaked there.
+        if self.is_forked() {
+            return None;
+        }
         self.registry.remove(task)
     }
 }

@@ -103,7 +103,12 @@ impl Local {
     /// `own`, which it runs itself at once.
     fn call_others(&self, own: u64) {
         let shared = &self.shared;
-        if shared.idle.helper().is_none() {
+        let helper = if shared.pace.is_slow() {
+            shared.idle.helper_for_push()
+        } else {
+            shared.idle.helper()
+        };
+        if helper.is_none() {
             return;
         }
         let backlog = self.remote().queue.len() + shared.inject.len() as u64;
@@ -115,9 +120,8 @@ impl Local {
 
     /// Counts the worker as active again after it was found stuck.
     fn unstick(&self) {
-        let stuck = &self.remote().stuck;
-        if stuck.load(Ordering::Relaxed) && stuck.swap(false, Ordering::Relaxed) {
-            self.shared.idle.unmark_stuck();
+        if self.remote().stuck.load(Ordering::Relaxed) {
+            self.shared.unstick(self.remote());
         }
     }
 
@@ -132,6 +136,8 @@ pub(crate) struct Worker {
     events: Events,
     /// Turns that are left until the next look at the clock.
     turns_left: u8,
+    /// How many there were at the last look.
+    turns: u8,
     /// Looks at the clock that are left until the next look at what waits outside.
     checks_left: u8,
     /// Nanoseconds on the runtime's clock at the last look at what waits outside.
@@ -165,6 +171,7 @@ impl Worker {
             local,
             events: Events::with_capacity(CAPACITY as usize),
             turns_left: CHECK_AFTER,
+            turns: CHECK_AFTER,
             checks_left: POLL_AFTER,
             last_poll: now,
             began: now,
@@ -220,6 +227,7 @@ impl Worker {
     fn run_task(&mut self, task: Task) {
         if std::mem::take(&mut self.unwatched) {
             self.local.watch_while_running();
+            self.pass_on();
         }
         self.ran += 1;
         self.stamp += 1;
@@ -231,20 +239,34 @@ impl Worker {
         }
     }
 
-    /// Looks at the clock, and if it is time, at what waits outside.
+    /// Wakes another worker for what a wake-up stood for beside the task at hand: many pushes make one.
+    fn pass_on(&self) {
+        let shared = self.shared();
+        if shared.pace.is_slow() && shared.has_work() {
+            shared.call();
+        } else {
+            self.local.call_others(0);
+        }
+    }
+
+    /// Looks at the clock, and if it is time, at what waits outside. After long turns it comes back
+    /// sooner.
     fn check(&mut self) {
         self.local.unstick();
+        let began = self.began;
         let now = self.note_pace();
         self.checks_left = self.checks_left.saturating_sub(1);
         if self.checks_left == 0 || now - self.last_poll >= POLL_AFTER_NANOS {
             self.last_poll = now;
             self.admit();
         }
-        self.turns_left = if self.shared().pace.is_slow() {
+        let is_slow = now - began >= POLL_AFTER_NANOS || self.shared().pace.is_slow();
+        self.turns = if is_slow {
             1
         } else {
-            CHECK_AFTER
+            (2 * self.turns).min(CHECK_AFTER)
         };
+        self.turns_left = self.turns;
     }
 
     /// Tells how long the last tasks took. Returns the time.
@@ -354,11 +376,15 @@ impl Worker {
         let (place, looks) = shared.idle.park(shared.pace.is_slow());
         if interrupted() || looks && shared.has_work() {
             shared.idle.unpark(place);
+            // Whoever watched meanwhile took this worker for one that waits.
+            self.unwatched = true;
             return;
         }
         let remote = self.local.remote();
         remote.parks.fetch_add(1, Ordering::Relaxed);
-        remote.resting.store(true, Ordering::Relaxed);
+        // SeqCst: Dekker with `relieve`. One that waits does not stay counted as stuck, too.
+        remote.resting.store(true, Ordering::SeqCst);
+        shared.unstick(remote);
         match place {
             Place::Keeper => self.poll_network(Wait::Forever),
             Place::Spare => self.rest(),
@@ -409,6 +435,10 @@ impl Worker {
         if turn.watch {
             self.watch();
         }
+        if turn.woken && wait == Wait::Poll {
+            // It was for a worker that waits.
+            self.pass_on();
+        }
         if turn.events > 0 || turn.timers {
             self.local.call_others(1);
         }
@@ -430,11 +460,11 @@ impl Worker {
             if index != self.local.index && stamp == seen && !is_resting {
                 self.relieve(remote);
                 found = true;
-                // Nobody may have looked at the network meanwhile.
-                self.turns_left = 0;
-                self.checks_left = 1;
             }
         }
+        // Nobody may have looked at the network meanwhile, whether or not one is stuck.
+        self.turns_left = 0;
+        self.checks_left = 1;
         shared.watch.tell(found);
         let now = || self.local.now();
         let again = shared.watch.renew(&shared.idle, shared.remotes.len(), now);
@@ -449,8 +479,11 @@ impl Worker {
         let idle = &self.shared().idle;
         // Counted before it is told: taken back before it was counted, the count would wrap.
         idle.mark_stuck();
-        if stuck.stuck.swap(true, Ordering::Relaxed) {
+        if stuck.stuck.swap(true, Ordering::SeqCst) {
             idle.unmark_stuck();
+        }
+        if stuck.resting.load(Ordering::SeqCst) {
+            self.shared().unstick(stuck);
         }
         let next = stuck.next.take();
         while let Some(task) = stuck.queue.steal_into(&self.local.remote().queue) {

@@ -195,7 +195,8 @@ impl<A: Alarm> Timers<A> {
     /// Takes a timer out that is not set again. It wakes nobody once this has returned, unless it
     /// fired before.
     pub(crate) fn remove_sleep(&self, holder: &Holder) {
-        if !holder.timer().arming.is_armed() {
+        // Not whether it is armed: a look under way may arm it again.
+        if holder.is_fired() {
             return;
         }
         let mut inner = self.inner.lock();
@@ -242,7 +243,8 @@ impl<A: Alarm> Timers<A> {
     #[cold]
     fn arm_descriptor(&self, descriptor: &Descriptor, index: u32, side: Side, at: u64) {
         if at <= self.clock.now() {
-            if let (Some(waker), _) = descriptor.set_deadline(side, PAST) {
+            // Unless another has moved it since.
+            if let Ok(Some(waker)) = descriptor.side(side).expire(at) {
                 foreign::wake(waker);
             }
             return;

@@ -177,14 +177,15 @@ impl Sleep {
         if let Some(set) = &self.set {
             if set.holder.is_fired() {
                 self.set = None;
-            } else if set.holder.wakes(cx.waker()) {
-                return Poll::Pending;
             }
             self.may_be_past = true;
         }
         if self.may_be_past && super::now() >= deadline {
             self.unset();
             return Poll::Ready(());
+        }
+        if matches!(&self.set, Some(set) if set.holder.wakes(cx.waker())) {
+            return Poll::Pending;
         }
         self.set(deadline, cx.waker());
         Poll::Pending

@@ -182,7 +182,7 @@ impl Holder {
         Ok(former)
     }
 
-    /// Nobody waits any more: from the return on it wakes nobody. Takes no lock.
+    /// Nobody waits any more. Takes no lock: a look under way may still wake whom it finds.
     #[inline]
     pub(crate) fn rest(&self) {
         // Relaxed: there is nothing to publish, and a look at this moment may still fire.

@@ -174,3 +174,26 @@ fn events_of_both_directions_reach_each() {
         assert!(!timed.descriptor.write.is_ready(), "one edge, one consumer");
     });
 }
+
+/// L18: a slot is handed over while the wheel looks at the former owner's deadlines: the wheel is told
+/// of the next owner's, or finds it.
+///
+/// Mutant: desc_open_stores: the former owner's deadline is overwritten by a store, from which the
+/// next exchange acquires nothing.
+#[test]
+fn deadline_of_the_next_owner_is_not_lost() {
+    model("desc_reuse", Some(3), || {
+        let descriptor = Arc::new(Descriptor::new());
+        descriptor.open(0, false);
+        let (_, is_late) = descriptor.set_deadline(Side::Read, 5);
+        assert!(is_late);
+        assert!(descriptor.arm().is_some());
+        let _ = descriptor.set_deadline(Side::Read, 9);
+        let other = descriptor.clone();
+        let wheel = thread::spawn(move || other.look(5).1);
+        descriptor.open(1, false);
+        let (_, is_late) = descriptor.set_deadline(Side::Read, 7);
+        let next = wheel.join().unwrap();
+        assert!(is_late || next.is_some_and(|at| at <= 7), "the wheel looks at {next:?}");
+    });
+}

@@ -1,6 +1,7 @@
 //! L6 and L7: a slot that changes its owner, and slots that are shut.
 
 use std::future::poll_fn;
+use std::task::{Context, Waker};
 
 use loom::sync::Arc;
 
@@ -64,6 +65,30 @@ fn stale_event_does_not_hide_the_own_one() {
         let old = slots.open(true).unwrap();
         let other = slots.clone();
         thread::spawn(move || deliver(&other, old));
+        slots.release(old);
+        let new = slots.open(true).unwrap();
+        let other = slots.clone();
+        thread::spawn(move || deliver(&other, new));
+        assert_eq!(wait(&slots, new), Ok(()));
+    });
+}
+
+/// L6: a publisher that has found the waiter of an owner takes it out of the cell, while that owner
+/// leaves and the next one waits in the same slot: the cell is one thread's at a time, and the next
+/// owner's own event arrives.
+///
+/// Mutant: slots_open_forgets_the_taker: the next owner finds the cell free while it is being emptied.
+#[test]
+fn cell_is_not_handed_over_with_a_publisher_in_it() {
+    model("slots_taker", Some(3), || {
+        let slots = Arc::new(Slots::new());
+        let old = slots.open(true).unwrap();
+        let direction = &slots.slot(old.index).read;
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(direction.poll_ready(&mut cx, &Drained::new()).is_pending());
+        let other = slots.clone();
+        thread::spawn(move || deliver(&other, old));
+        direction.forget_waiter();
         slots.release(old);
         let new = slots.open(true).unwrap();
         let other = slots.clone();
