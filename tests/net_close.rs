@@ -395,13 +395,13 @@ fn kept_futures_hold_up_neither_close_nor_the_next_write() {
         for network in STREAMS {
             let (client, server) = stream_pair(network).await;
             client.set_write_deadline(Some(time::now())).unwrap();
-            let mut failed = pin!(client.write(b"x"));
-            assert!(error::is_deadline(&failed.as_mut().await.unwrap_err()));
-            client.set_write_deadline(None).unwrap();
-            time::timeout(LIMIT, client.write(b"y"))
-                .await
-                .expect("it keeps no lock")
-                .unwrap();
+            {
+                let mut failed = pin!(client.write(b"x"));
+                assert!(error::is_deadline(&failed.as_mut().await.unwrap_err()));
+                client.set_write_deadline(None).unwrap();
+                let next = time::timeout(LIMIT, client.write(b"y")).await;
+                next.expect("it keeps no lock").unwrap();
+            }
 
             let kept = spawn(async move {
                 // More operations in one poll than any budget grants.
