@@ -102,6 +102,7 @@ impl Listener {
             .map_err(|err| self.accept_failed(err))?;
         let options = AdoptOptions {
             exclusive: true,
+            fresh: true,
             lazy: true,
             ..AdoptOptions::default()
         };

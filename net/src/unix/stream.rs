@@ -133,6 +133,7 @@ pub(super) fn pair(network: Network, kind: Kind) -> io::Result<(Socket, Socket)>
     let register = |fd| {
         let options = AdoptOptions {
             exclusive: true,
+            fresh: true,
             lazy: true,
             ..AdoptOptions::default()
         };

@@ -28,11 +28,11 @@ pub struct AdoptOptions {
     /// write that would block.
     pub writable: bool,
     /// There is nothing to read yet, or the edge that registration delivers will tell: the first
-    /// read waits instead of trying.
+    /// read waits instead of trying, with `lazy` until the task's next turn.
     pub fresh: bool,
     /// Register with the poller when an operation first has to wait, instead of now: a connection
     /// that is over before that never pays for it. What registration may refuse, that operation
-    /// reports. Goes with `exclusive`, and with neither of the two above.
+    /// reports. Goes with `exclusive`, and not with `writable`.
     pub lazy: bool,
 }
 

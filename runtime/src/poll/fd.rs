@@ -96,7 +96,7 @@ impl AsyncFd {
                 gannet_sys::fd::set_nonblocking(fd.as_fd(), true)?;
             }
             let key = if options.lazy {
-                shared.poller.slots.open(false)?
+                shared.poller.slots.open(options.fresh)?
             } else {
                 let (write, drained) = (options.writable, options.fresh);
                 shared.poller.register(fd.as_fd(), write, drained)?
