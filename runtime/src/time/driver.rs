@@ -25,7 +25,7 @@ use super::timer::{Holder, Look, Timer};
 use super::wheel::{Key, TICK_MAX, Wheel};
 use crate::foreign;
 use crate::poll::desc::{Descriptor, Released, Side};
-use crate::poll::direction::{NO_DEADLINE, PAST};
+use crate::poll::direction::NO_DEADLINE;
 use crate::poll::slots::Slots;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};

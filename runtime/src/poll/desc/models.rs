@@ -131,7 +131,9 @@ fn deadline_moved_under_a_wait_ends_it() {
             other.set(Side::Read, 6);
             other.fire(6);
         });
-        let result = block_on(poll_fn(|cx| timed.descriptor.read.poll_ready(cx, &Drained::new())));
+        let result = block_on(poll_fn(|cx| {
+            timed.descriptor.read.poll_ready(cx, &Drained::new())
+        }));
         assert_eq!(result, Err(Stop::Deadline));
     });
 }
@@ -161,12 +163,18 @@ fn events_of_both_directions_reach_each() {
         let writer = timed.clone();
         let writer = thread::spawn(move || {
             assert_eq!(
-                block_on(poll_fn(|cx| writer.descriptor.write.poll_ready(cx, &Drained::new()))),
+                block_on(poll_fn(|cx| writer
+                    .descriptor
+                    .write
+                    .poll_ready(cx, &Drained::new()))),
                 Ok(())
             );
         });
         assert_eq!(
-            block_on(poll_fn(|cx| timed.descriptor.read.poll_ready(cx, &Drained::new()))),
+            block_on(poll_fn(|cx| timed
+                .descriptor
+                .read
+                .poll_ready(cx, &Drained::new()))),
             Ok(())
         );
         writer.join().unwrap();
@@ -194,6 +202,9 @@ fn deadline_of_the_next_owner_is_not_lost() {
         descriptor.open(1, false);
         let (_, is_late) = descriptor.set_deadline(Side::Read, 7);
         let next = wheel.join().unwrap();
-        assert!(is_late || next.is_some_and(|at| at <= 7), "the wheel looks at {next:?}");
+        assert!(
+            is_late || next.is_some_and(|at| at <= 7),
+            "the wheel looks at {next:?}"
+        );
     });
 }

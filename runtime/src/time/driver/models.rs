@@ -263,7 +263,10 @@ fn wakers_run_without_the_lock() {
         drop(left);
         let other = timers.clone();
         let worker = thread::spawn(move || other.process(&Slots::new(), 9).wake());
-        assert!(timers.set_sleep(&mut kept, 22 * HOUR, &waker), "it has not fired");
+        assert!(
+            timers.set_sleep(&mut kept, 22 * HOUR, &waker),
+            "it has not fired"
+        );
         assert!(worker.join().unwrap());
         assert_eq!(
             timers.len(),

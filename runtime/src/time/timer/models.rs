@@ -137,10 +137,14 @@ fn timer_left_behind_wakes_nobody() {
         let (_, waker) = Wakes::new();
         let holder = wheel.insert(5, &waker);
         let is_dropped = Arc::new(AtomicBool::new(false));
-        let (other, timer, was_dropped) = (wheel.clone(), holder.timer().clone(), is_dropped.clone());
+        let (other, timer, was_dropped) =
+            (wheel.clone(), holder.timer().clone(), is_dropped.clone());
         let worker = thread::spawn(move || {
             let was_dropped = was_dropped.load(Ordering::Acquire);
-            assert!(!(was_dropped && other.fire(&timer, 7)), "it woke a dropped sleep");
+            assert!(
+                !(was_dropped && other.fire(&timer, 7)),
+                "it woke a dropped sleep"
+            );
         });
         holder.rest();
         is_dropped.store(true, Ordering::Release);
