@@ -405,17 +405,15 @@ fn kept_futures_hold_up_neither_close_nor_the_next_write() {
 
             let kept = spawn(async move {
                 // More operations in one poll than any budget grants.
-                let mut read = 0;
-                for _ in 0..1000 {
+                for written in 0..1000 {
                     let mut write = pin!(client.write(b"z"));
                     if poll_once(write.as_mut()).await.is_pending() {
                         time::timeout(LIMIT, client.close())
                             .await
                             .expect("it keeps no reference")
                             .unwrap();
-                        return read;
+                        return written;
                     }
-                    read += 1;
                 }
                 panic!("the budget is without end");
             });
