@@ -84,9 +84,6 @@ fn wake(waker: Option<Waker>) {
 /// Mutant: direction_drained_outlives_the_edge: consuming an edge leaves that note.
 /// Mutant: direction_waits_in_two_steps: setting WAITING wipes an edge that came in between.
 /// Mutant: direction_waits_unpublished: WAITING is set without releasing the cell.
-/// Mutant: direction_takes_unmarked: a publisher takes the waker without saying so.
-/// Mutant: direction_taken_is_relaxed: the emptied cell is handed on without releasing it.
-/// Mutant: direction_taking_is_ignored: a task writes the cell while a publisher takes the waker.
 #[test]
 fn edge_racing_a_read_is_not_lost() {
     model("direction_edge", Some(3), || {

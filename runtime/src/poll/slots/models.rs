@@ -77,6 +77,9 @@ fn stale_event_does_not_hide_the_own_one() {
 /// leaves and the next one waits in the same slot: the cell is one thread's at a time, and the next
 /// owner's own event arrives.
 ///
+/// Mutant: direction_takes_unmarked: a publisher takes the waker without saying so.
+/// Mutant: direction_taken_is_relaxed: the emptied cell is handed on without releasing it.
+/// Mutant: direction_taking_is_ignored: a task writes the cell while a publisher takes the waker.
 /// Mutant: slots_open_forgets_the_taker: the next owner finds the cell free while it is being emptied.
 #[test]
 fn cell_is_not_handed_over_with_a_publisher_in_it() {
