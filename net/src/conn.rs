@@ -72,7 +72,8 @@ impl Conn {
     /// # Errors
     /// The deadline error after the read deadline, even if data is there; the closed error after
     /// close; `ECONNRESET` after a reset; `ECONNREFUSED`, once, if nobody received an earlier
-    /// datagram.
+    /// datagram; `ENOSPC` or `ENOMEM` if an accepted connection that has to wait for the first time
+    /// cannot be registered with the poller.
     ///
     /// Reference: [`recv(2)`](https://man7.org/linux/man-pages/man2/recv.2.html).
     #[inline]

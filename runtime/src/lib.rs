@@ -50,7 +50,7 @@ pub use builder::Builder;
 pub use metrics::{Metrics, WorkerMetrics};
 pub use poll::adopt::{AdoptError, AdoptOptions};
 pub use poll::fd::{AsyncFd, Close};
-pub use poll::guard::{ReadGuard, WriteGuard};
+pub use poll::series::{ReadGuard, WriteGuard};
 pub use runtime::{EnterGuard, Handle, Runtime};
 pub use task::join::{AbortHandle, JoinError, JoinHandle};
 pub use task::set::JoinSet;

@@ -144,18 +144,14 @@ impl Descriptor {
         }
     }
 
-    /// Stores a deadline for one side. Returns the waiter to wake, and whether the wheel must be
-    /// told.
+    /// Stores a deadline for one side. Returns whether the wheel must be told.
     ///
     /// The wheel is told only when it would look too late: moving a deadline further away is an
     /// exchange and a load.
     #[inline]
-    pub(crate) fn set_deadline(&self, side: Side, deadline: u64) -> (Option<Waker>, bool) {
-        let waker = self.side(side).set_deadline(deadline);
-        if deadline == NO_DEADLINE || deadline == PAST {
-            return (waker, false);
-        }
-        (None, self.arming.is_late_for(deadline))
+    pub(crate) fn set_deadline(&self, side: Side, deadline: u64) -> bool {
+        self.side(side).set_deadline(deadline);
+        deadline != NO_DEADLINE && self.arming.is_late_for(deadline)
     }
 
     /// Returns when the wheel must look, if that is earlier than it would, and the entry that this

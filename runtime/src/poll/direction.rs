@@ -273,17 +273,11 @@ impl Direction {
         self.deadline.load(Ordering::Acquire)
     }
 
-    /// Stores a deadline. For [`PAST`] the caller wakes the result; any other still has to be
-    /// armed.
-    #[must_use]
-    pub(crate) fn set_deadline(&self, deadline: u64) -> Option<Waker> {
+    /// Stores a deadline, which still has to be armed, or clears it.
+    #[inline]
+    pub(crate) fn set_deadline(&self, deadline: u64) {
         // An exchange, and not a store: see `Arming`.
         self.deadline.swap(deadline, Ordering::AcqRel);
-        if deadline == PAST {
-            self.publish(0, None)
-        } else {
-            None
-        }
     }
 
     /// Lets the deadline expire if it is due at `now`; otherwise returns it if it is still to come.

@@ -13,5 +13,6 @@ pub(crate) mod fd_lock;
 pub(crate) mod guard;
 pub(crate) mod poller;
 pub(crate) mod reserve;
+pub(crate) mod series;
 pub(crate) mod slots;
 pub(crate) mod wake;

@@ -233,8 +233,7 @@ impl<A: Alarm> Timers<A> {
         deadline: Option<Instant>,
     ) {
         let at = deadline.map_or(NO_DEADLINE, |instant| self.clock.at(instant));
-        let (_, is_late) = descriptor.set_deadline(side, at);
-        if is_late {
+        if descriptor.set_deadline(side, at) {
             self.arm_descriptor(descriptor, index, side, at);
         }
     }

@@ -29,11 +29,7 @@ impl Timed {
     }
 
     fn set(&self, side: Side, deadline: u64) {
-        let (waker, arm) = self.descriptor.set_deadline(side, deadline);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        if arm {
+        if self.descriptor.set_deadline(side, deadline) {
             let mut wheel = self.wheel.lock().unwrap();
             if let Some((at, replaced)) = self.descriptor.arm() {
                 assert_eq!(replaced.is_some(), wheel.is_some(), "one entry");
@@ -193,14 +189,13 @@ fn deadline_of_the_next_owner_is_not_lost() {
     model("desc_reuse", Some(3), || {
         let descriptor = Arc::new(Descriptor::new());
         descriptor.open(0, false);
-        let (_, is_late) = descriptor.set_deadline(Side::Read, 5);
-        assert!(is_late);
+        assert!(descriptor.set_deadline(Side::Read, 5));
         assert!(descriptor.arm().is_some());
         let _ = descriptor.set_deadline(Side::Read, 9);
         let other = descriptor.clone();
         let wheel = thread::spawn(move || other.look(5).1);
         descriptor.open(1, false);
-        let (_, is_late) = descriptor.set_deadline(Side::Read, 7);
+        let is_late = descriptor.set_deadline(Side::Read, 7);
         let next = wheel.join().unwrap();
         assert!(
             is_late || next.is_some_and(|at| at <= 7),
