@@ -1,4 +1,4 @@
-//! Who may name whom: `examples, tests, benches → gannet → net → runtime → sys → libc`, none back.
+//! Who may name whom: `examples, tests, benches → gannet → roam → net → runtime → sys → libc`, none back.
 //!
 //! Checked twice, because each misses something: the manifests say what a crate could use, the
 //! sources say what it does use (an example sees every dependency of the facade's package).
@@ -8,7 +8,13 @@ use crate::scan::{Scan, attributes, line, word_at, words};
 use crate::violation;
 
 /// The product's crates from the ground up. One may use any that stands before it.
-const LAYERS: [&str; 4] = ["gannet-sys", "gannet-runtime", "gannet-net", "gannet"];
+const LAYERS: [&str; 5] = [
+    "gannet-sys",
+    "gannet-runtime",
+    "gannet-net",
+    "gannet-roam",
+    "gannet",
+];
 
 /// The names of the kernel's edge. `benches` has them for the rivals' side only.
 const KERNEL: [&str; 2] = ["libc", "nix"];
@@ -96,6 +102,7 @@ fn package_of(path: &str) -> &str {
         "sys" => "gannet-sys",
         "runtime" => "gannet-runtime",
         "net" => "gannet-net",
+        "roam" => "gannet-roam",
         "benches" => "gannet-benches",
         "src" => "gannet",
         folder => folder,
@@ -175,7 +182,7 @@ fn until_close(text: &str) -> &str {
 
 /// The product reads the clock in one place, so that a simulated one can stand in for it.
 pub(crate) fn clock(path: &str, text: &str) -> Vec<String> {
-    let is_product = ["sys/src/", "runtime/src/", "net/src/", "src/"]
+    let is_product = ["sys/src/", "runtime/src/", "net/src/", "roam/src/", "src/"]
         .iter()
         .any(|p| path.starts_with(p));
     if !is_product || path == CLOCK || paths::role(path) != paths::Role::Product {

@@ -1,0 +1,5 @@
+//! An encrypted UDP transport whose sessions survive a change of address.
+
+#![forbid(unsafe_code)]
+
+pub mod proto;

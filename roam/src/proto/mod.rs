@@ -1,0 +1,1 @@
+//! The protocol as state machines without sockets, clocks or randomness of their own.
