@@ -16,9 +16,14 @@
 
 pub mod constants;
 mod error;
+mod key;
+mod ocb;
 mod packet;
 mod rtt;
+mod seal;
 
 pub use error::{LocalError, PeerError};
+pub use key::{Key, KeyError};
 pub use packet::{Header, Timestamp};
 pub use rtt::Rtt;
+pub use seal::{Opened, Seal, Side};
