@@ -15,15 +15,23 @@
 //! with a value or with a [`PeerError`], takes bounded memory and never panics.
 
 pub mod constants;
+mod deflate;
 mod error;
+mod fragment;
+mod instruction;
 mod key;
+mod message;
 mod ocb;
 mod packet;
 mod rtt;
 mod seal;
 
+pub use deflate::{deflate, inflate};
 pub use error::{LocalError, PeerError};
+pub use fragment::{Assembler, Fragment, Fragmenter, Fragments};
+pub use instruction::Instruction;
 pub use key::{Key, KeyError};
+pub use message::{HostEvent, UserEvent};
 pub use packet::{Header, Timestamp};
 pub use rtt::Rtt;
 pub use seal::{Opened, Seal, Side};
