@@ -3,3 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod proto;
+mod state;
+
+pub use state::{Blob, Output, UserStream};

@@ -18,6 +18,8 @@ pub enum PeerError {
     Forged,
     /// Authentic, but sealed by our own side: a datagram that was sent back to us.
     Direction,
+    /// A sequence number that has been seen.
+    Replayed,
     /// Authentic, but without room for the two timestamps.
     NoTimestamps,
     /// A payload shorter than a fragment's header.
@@ -34,6 +36,8 @@ pub enum PeerError {
     Instruction,
     /// An instruction of another version of the protocol.
     Version,
+    /// State numbers that go backwards, or refer to what the peer gave up.
+    Numbers,
     /// An instruction that starts from a state we do not hold.
     UnknownState,
     /// A diff that does not parse or does not apply.
@@ -49,6 +53,8 @@ impl PeerError {
             Self::Oversize => "datagram longer than the receive buffer",
             Self::Forged => "datagram failed its integrity check",
             Self::Direction => "datagram of our own direction",
+            Self::Replayed => "datagram seen before",
+            Self::Numbers => "instruction with impossible state numbers",
             Self::NoTimestamps => "datagram without timestamps",
             Self::FragmentShort => "fragment shorter than its header",
             Self::FragmentConflict => "fragment repeated with other contents",
@@ -78,6 +84,14 @@ impl Error for PeerError {}
 pub enum LocalError {
     /// The key has sealed all that it may. The session ends: there is no other key.
     KeyExhausted,
+    /// A client was given no address of its server.
+    NoAddress,
+    /// An empty payload, which is what a heartbeat looks like.
+    Empty,
+    /// Too many datagrams wait to be sent.
+    QueueFull,
+    /// The session is over.
+    Closed,
     /// Something to send is longer than fits.
     TooLong {
         /// Its length in octets.
@@ -91,6 +105,10 @@ impl fmt::Display for LocalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KeyExhausted => f.write_str("the key has sealed all that it may"),
+            Self::NoAddress => f.write_str("the server has no address"),
+            Self::Empty => f.write_str("an empty datagram cannot be told from a heartbeat"),
+            Self::QueueFull => f.write_str("too many datagrams wait to be sent"),
+            Self::Closed => f.write_str("the session is over"),
             Self::TooLong { len, limit } => {
                 write!(f, "{len} octets to send, at most {limit} fit")
             }

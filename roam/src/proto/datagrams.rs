@@ -1,0 +1,288 @@
+//! Datagrams of the application's own protocol, sealed and roaming, without states.
+//!
+//! A payload is the application's; an empty one is a heartbeat. A client sends one when nothing has
+//! answered it for three seconds, and a server answers each at once: that is how both know that the path
+//! works, and what keeps mappings of address translators alive.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::connection::{Arrival, Connection, PACKET_OVERHEAD, Transmit};
+use super::constants::ACK_INTERVAL;
+use super::error::{LocalError, PeerError};
+use super::event::Event;
+use super::key::Key;
+use super::policy::{HOP_GRACE, SILENT_AFTER};
+use super::ports::PortChange;
+use super::protocol::{Protocol, SendFailure};
+use super::replay::Order;
+use super::stats::Stats;
+
+/// One end of a connection that carries sealed datagrams, unordered, of which some may be lost but none
+/// arrives twice.
+pub struct Datagrams {
+    connection: Connection,
+    outgoing: VecDeque<Vec<u8>>,
+    incoming: VecDeque<Vec<u8>>,
+    /// When a client sends a heartbeat, unless something answers it before.
+    heartbeat_at: Instant,
+    /// A server owes its client an answer.
+    answer: bool,
+    /// When the oldest heartbeat was sent that nothing has answered.
+    asked_at: Option<Instant>,
+    silent: bool,
+    closed: bool,
+}
+
+/// Datagrams that wait in each direction; more are refused, or dropped when they came from the peer.
+const QUEUE_MAX: usize = 256;
+
+impl Datagrams {
+    /// A server. It cannot send before its client has spoken.
+    pub fn server(key: &Key, now: Instant) -> Self {
+        Datagrams::new(Connection::server(key, now), now)
+    }
+
+    /// A client of a server with these addresses, the preferred one first. It speaks at once.
+    ///
+    /// # Errors
+    /// [`LocalError::NoAddress`] if there is none.
+    pub fn client(key: &Key, peers: Vec<SocketAddr>, now: Instant) -> Result<Self, LocalError> {
+        Ok(Datagrams::new(Connection::client(key, peers, now)?, now))
+    }
+
+    fn new(connection: Connection, now: Instant) -> Self {
+        Datagrams {
+            connection,
+            outgoing: VecDeque::new(),
+            incoming: VecDeque::new(),
+            heartbeat_at: now,
+            answer: false,
+            asked_at: None,
+            silent: false,
+            closed: false,
+        }
+    }
+
+    /// Queues a datagram.
+    ///
+    /// # Errors
+    /// [`LocalError::Empty`] for an empty payload, which is a heartbeat; [`LocalError::TooLong`] if it
+    /// is longer than [`payload_max`](Self::payload_max); [`LocalError::QueueFull`] if too many wait;
+    /// [`LocalError::Closed`] after close.
+    pub fn send(&mut self, now: Instant, payload: &[u8]) -> Result<(), LocalError> {
+        if self.closed {
+            return Err(LocalError::Closed);
+        }
+        if payload.is_empty() {
+            return Err(LocalError::Empty);
+        }
+        let limit = self.payload_max(now);
+        if payload.len() > limit {
+            return Err(LocalError::TooLong {
+                len: payload.len(),
+                limit,
+            });
+        }
+        if self.outgoing.len() >= QUEUE_MAX {
+            return Err(LocalError::QueueFull);
+        }
+        self.outgoing.push_back(payload.to_vec());
+        Ok(())
+    }
+
+    /// The longest payload, in bytes. It shrinks when the path turns out to carry less.
+    pub fn payload_max(&self, now: Instant) -> usize {
+        self.connection.mtu(now) - PACKET_OVERHEAD
+    }
+
+    /// The next datagram of the peer.
+    pub fn recv(&mut self) -> Option<Vec<u8>> {
+        self.incoming.pop_front()
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.connection.snapshot();
+        let queued = self.incoming.iter().chain(&self.outgoing);
+        stats.memory = queued.map(Vec::len).sum();
+        stats
+    }
+
+    fn take_datagram(&mut self, arrival: &Arrival, datagram: &mut [u8]) -> Result<(), PeerError> {
+        let received = self.connection.receive(arrival, datagram)?;
+        if received.order == Order::Ancient {
+            // Nobody knows whether it came before.
+            return Err(PeerError::Replayed);
+        }
+        let (payload, answers) = (received.payload, received.answers);
+        if self.silent {
+            self.silent = false;
+            self.connection.tell(Event::Resumed);
+        }
+        if answers {
+            self.heartbeat_at = arrival.now + ACK_INTERVAL;
+            if let Some(asked) = self.asked_at.take() {
+                self.connection.confirmed(asked, 0);
+            }
+        }
+        if payload.is_empty() {
+            self.answer |= !self.connection.is_client();
+        } else if self.incoming.len() < QUEUE_MAX {
+            self.incoming.push_back(payload.to_vec());
+        } else {
+            self.connection.stats.payloads_dropped += 1;
+        }
+        Ok(())
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.answer || (self.connection.is_client() && now >= self.heartbeat_at)
+    }
+
+    /// A heartbeat goes out.
+    fn beat(&mut self, now: Instant) {
+        self.answer = false;
+        self.heartbeat_at = now + ACK_INTERVAL;
+        if self.connection.is_client() {
+            self.asked_at.get_or_insert(now);
+        }
+    }
+
+    fn hop_at(&self) -> Option<Instant> {
+        let due = self.asked_at? + self.connection.patience() + HOP_GRACE;
+        self.connection.hop_at(due)
+    }
+
+    fn silent_at(&self) -> Option<Instant> {
+        let heard = self.connection.last_heard()?;
+        (!self.silent).then(|| heard + SILENT_AFTER)
+    }
+}
+
+impl Protocol for Datagrams {
+    fn handle_datagram(&mut self, arrival: &Arrival, datagram: &mut [u8]) -> Result<(), PeerError> {
+        if self.closed {
+            return Ok(());
+        }
+        let taken = self.take_datagram(arrival, datagram);
+        if let Err(error) = taken {
+            self.connection.stats.rejected.count(error);
+        }
+        taken
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.closed {
+            return;
+        }
+        self.connection.announce(now);
+        if self.hop_at().is_some_and(|at| at <= now) {
+            self.connection.hop(now);
+            self.heartbeat_at = now;
+        }
+        if self.silent_at().is_some_and(|at| at <= now) {
+            self.silent = true;
+            let since = self.connection.last_heard();
+            let since = since.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+            self.connection.tell(Event::Silent { since });
+        }
+    }
+
+    fn handle_network_change(&mut self, now: Instant) {
+        if self.connection.is_client() {
+            self.heartbeat_at = now;
+        }
+    }
+
+    fn handle_send_failure(&mut self, _now: Instant, failure: SendFailure) {
+        self.connection.stats.send_failures += 1;
+        if failure == SendFailure::TooLong {
+            self.connection.too_long();
+        }
+    }
+
+    fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
+        if self.closed {
+            return None;
+        }
+        self.connection.target(now)?;
+        if self.outgoing.is_empty() && !self.is_due(now) {
+            return None;
+        }
+        if self.connection.detach_if_silent(now) {
+            return None;
+        }
+        let beats = self.is_due(now);
+        let length = match self.outgoing.front() {
+            Some(payload) if !beats => payload.len(),
+            _ => 0,
+        };
+        if self.connection.budget(now) < (length + PACKET_OVERHEAD) as u64 {
+            return None;
+        }
+        let payload = if beats {
+            self.beat(now);
+            Vec::new()
+        } else {
+            self.outgoing.pop_front().unwrap_or_default()
+        };
+        match self.connection.seal(now, &payload, out) {
+            Ok(transmit) => transmit,
+            Err(error) => {
+                self.connection.tell(Event::Failed(error));
+                self.shut_down(now);
+                None
+            }
+        }
+    }
+
+    fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        if self.closed {
+            return None;
+        }
+        self.connection.target(now)?;
+        let heartbeat = self.connection.is_client().then_some(self.heartbeat_at);
+        let way = self.connection.way_changes_at(now);
+        [heartbeat, self.hop_at(), self.silent_at(), way]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn poll_port(&mut self) -> Option<PortChange> {
+        self.connection.poll_port()
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.connection.poll_event()
+    }
+
+    fn has_news(&self) -> bool {
+        !self.incoming.is_empty() || self.closed || self.connection.has_events()
+    }
+
+    /// Nothing is said to the peer, which finds it out by the silence.
+    fn shut_down(&mut self, _now: Instant) {
+        if !self.closed {
+            self.closed = true;
+            self.outgoing.clear();
+            let closed = Event::Closed { clean: false };
+            self.connection.tell(closed);
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+impl fmt::Debug for Datagrams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Datagrams")
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}

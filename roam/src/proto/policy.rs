@@ -1,0 +1,18 @@
+//! What is ours to decide: numbers that no peer can tell from mosh's.
+
+use std::time::Duration;
+
+/// Bytes toward an address that has not answered yet, for each byte that came from it. RFC 9000,
+/// section 8.
+pub(super) const AMPLIFICATION_LIMIT: u64 = 3;
+
+/// How much later than an answer may be due a client tries a fresh port. Covers the peer's own
+/// scheduling.
+pub(super) const HOP_GRACE: Duration = Duration::from_millis(100);
+
+/// The silence after which the application is told: mosh shows its banner then.
+pub(super) const SILENT_AFTER: Duration = super::constants::BANNER_CONTACT;
+
+/// Bytes in the states of the peer that are held. mosh bounds their number only, which a hostile
+/// peer fills with big ones.
+pub(super) const RECEIVED_BYTES_MAX: usize = 40 << 20;

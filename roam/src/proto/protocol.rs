@@ -1,0 +1,62 @@
+//! What a driver needs of a protocol: datagrams in, datagrams out, and the time.
+
+use std::time::Instant;
+
+use super::connection::{Arrival, Transmit};
+use super::error::PeerError;
+use super::event::Event;
+use super::ports::PortChange;
+
+/// One end of a session as its driver sees it: a state machine that is told what arrives and what time
+/// it is, and asked what to send and when to look again.
+///
+/// After any call, drain [`poll_port`](Self::poll_port), then [`poll_transmit`](Self::poll_transmit),
+/// then [`poll_event`](Self::poll_event), and set a timer by [`poll_timeout`](Self::poll_timeout).
+/// Times may stand still between calls, but must not go back.
+pub trait Protocol {
+    /// Takes a datagram, which is opened in place.
+    ///
+    /// # Errors
+    /// What is wrong with it. It is counted and dropped; the session goes on.
+    fn handle_datagram(&mut self, arrival: &Arrival, datagram: &mut [u8]) -> Result<(), PeerError>;
+
+    /// Does what the time asks for.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// An address or a route of this machine has changed: speaks at once, whatever was due.
+    fn handle_network_change(&mut self, now: Instant);
+
+    /// The kernel refused a datagram of [`poll_transmit`](Self::poll_transmit).
+    fn handle_send_failure(&mut self, now: Instant, failure: SendFailure);
+
+    /// Appends the next datagram to `out` and says where it goes; `None` if there is none now.
+    fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit>;
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) and `poll_transmit` again, if nothing
+    /// else happens. `None`: there is nothing to wait for.
+    fn poll_timeout(&self, now: Instant) -> Option<Instant>;
+
+    /// A socket to open or close.
+    fn poll_port(&mut self) -> Option<PortChange>;
+
+    /// Something for the application.
+    fn poll_event(&mut self) -> Option<Event>;
+
+    /// Whether there is something that an application may wait for.
+    fn has_news(&self) -> bool;
+
+    /// Ends it: as politely as the protocol can.
+    fn shut_down(&mut self, now: Instant);
+
+    /// Whether it is over: nothing will be sent any more.
+    fn is_closed(&self) -> bool;
+}
+
+/// Why the kernel did not take a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendFailure {
+    /// It is longer than the path allows (`EMSGSIZE`).
+    TooLong,
+    /// There is no way there, or another reason that may pass.
+    Unreachable,
+}

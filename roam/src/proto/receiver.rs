@@ -1,0 +1,178 @@
+//! Which states of the peer are held (mosh-wire §8).
+//!
+//! Every instruction names the state that its difference applies to, so several are held until the
+//! peer says which it will not refer to any more. Their number and their size are bounded.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::constants::{QUENCH_TIME, RECEIVED_STATES_MAX};
+use super::error::PeerError;
+use super::instruction::Instruction;
+use super::policy::RECEIVED_BYTES_MAX;
+use super::state::State;
+
+#[derive(Debug)]
+struct Held<R> {
+    number: u64,
+    state: R,
+    size: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Receiver<R> {
+    /// In the order of their numbers; never empty.
+    held: VecDeque<Held<R>>,
+    /// The sum of the sizes.
+    memory: usize,
+    /// When one may be taken although there are too many.
+    quench_until: Option<Instant>,
+    /// What the application has taken: a log may not forget beyond it.
+    taken: (u64, R),
+}
+
+/// What became of an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It made the newest state. `asks`: the peer waits for our word. `changed`: the state differs
+    /// from the one before.
+    Newest { asks: bool, changed: bool },
+    /// It made a state that is older than the newest.
+    Late,
+    /// Its state is held already.
+    Known,
+    /// It refers to a state that is not held, because one was lost or forgotten.
+    Unknown,
+    /// Too many states are held, or too big ones.
+    Full,
+}
+
+impl<R: State> Receiver<R> {
+    pub(super) fn new(initial: R) -> Self {
+        let size = initial.size();
+        Receiver {
+            taken: (0, initial.clone()),
+            held: VecDeque::from([Held {
+                number: 0,
+                state: initial,
+                size,
+            }]),
+            memory: size,
+            quench_until: None,
+        }
+    }
+
+    fn newest(&self) -> &Held<R> {
+        &self.held[self.held.len() - 1]
+    }
+
+    /// The newest state and its number.
+    pub(super) fn current(&self) -> (u64, &R) {
+        let newest = self.newest();
+        (newest.number, &newest.state)
+    }
+
+    /// The newest state, which the application has seen then.
+    pub(super) fn take(&mut self) -> R {
+        let newest = self.newest();
+        let taken = (newest.number, newest.state.clone());
+        self.taken = taken.clone();
+        self.trim();
+        taken.1
+    }
+
+    /// Makes the state that an instruction tells of.
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        instruction: &Instruction,
+    ) -> Result<Outcome, PeerError> {
+        let (old, new) = (instruction.old_num, instruction.new_num);
+        let after = self.held.partition_point(|held| held.number < new);
+        if self.held.get(after).is_some_and(|held| held.number == new) {
+            return Ok(Outcome::Known);
+        }
+        if new <= old || old < instruction.throwaway_num {
+            return Err(PeerError::Numbers);
+        }
+        let Some(base) = self.held.iter().find(|held| held.number == old) else {
+            return Ok(Outcome::Unknown);
+        };
+        let mut state = base.state.clone();
+        state.apply(&instruction.diff)?;
+        self.forget_below(instruction.throwaway_num);
+        let size = state.size();
+        if self.is_full(now, size) {
+            return Ok(Outcome::Full);
+        }
+        let after = self.held.partition_point(|held| held.number < new);
+        let outcome = if after == self.held.len() {
+            Outcome::Newest {
+                asks: !instruction.diff.is_empty(),
+                changed: state != self.newest().state,
+            }
+        } else {
+            Outcome::Late
+        };
+        self.memory += size;
+        self.held.insert(
+            after,
+            Held {
+                number: new,
+                state,
+                size,
+            },
+        );
+        Ok(outcome)
+    }
+
+    /// Forgets the states that the peer will not refer to, and of logs what both ends have.
+    fn forget_below(&mut self, number: u64) {
+        let gone = self.held.partition_point(|held| held.number < number);
+        // The peer's number may be above all that is held: the newest stays.
+        let gone = gone.min(self.held.len() - 1);
+        if gone == 0 {
+            return;
+        }
+        self.held.drain(..gone);
+        self.trim();
+    }
+
+    /// Forgets of logs what the peer will not refer to and the application has taken.
+    fn trim(&mut self) {
+        let first = &self.held[0];
+        let known = if self.taken.0 >= first.number {
+            first.state.clone()
+        } else {
+            self.taken.1.clone()
+        };
+        self.memory = 0;
+        for held in &mut self.held {
+            held.state.forget(&known);
+            held.size = held.state.size();
+            self.memory += held.size;
+        }
+    }
+
+    /// Whether a state of `size` bytes is one too many.
+    fn is_full(&mut self, now: Instant, size: usize) -> bool {
+        if self.memory.saturating_add(size) > RECEIVED_BYTES_MAX {
+            return true;
+        }
+        if self.held.len() <= RECEIVED_STATES_MAX {
+            return false;
+        }
+        if self.held.len() > 2 * RECEIVED_STATES_MAX
+            || self.quench_until.is_some_and(|until| now < until)
+        {
+            return true;
+        }
+        self.quench_until = Some(now + QUENCH_TIME);
+        false
+    }
+
+    /// Bytes of memory in the states that are held.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+}

@@ -1,0 +1,452 @@
+//! A session: a state in each direction, kept in step with the peer's copy.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::connection::{Arrival, Connection, PACKET_OVERHEAD, Transmit};
+use super::constants::{
+    CHAFF_MAX, FRAGMENT_HEADER_LEN, MINDELAY_CLIENT, MINDELAY_SERVER, PROTOCOL_VERSION,
+};
+use super::deflate::{deflate, inflate};
+use super::error::{LocalError, PeerError};
+use super::event::Event;
+use super::fragment::{Assembler, Fragment, Fragmenter, Fragments};
+use super::instruction::Instruction;
+use super::key::Key;
+use super::pacer::Pacer;
+use super::policy::{HOP_GRACE, SILENT_AFTER};
+use super::ports::PortChange;
+use super::protocol::{Protocol, SendFailure};
+use super::receiver::{Outcome, Receiver};
+use super::sender::{Ending, Pace, Sender, Tick, Update};
+use super::state::State;
+use super::stats::Stats;
+
+/// Fills a buffer with random octets.
+pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;
+
+/// One end of a session that keeps a state `L` of ours and a state `R` of the peer's in step.
+///
+/// Does nothing by itself: see [`Protocol`] for how it is driven. Both ends must be given equal
+/// initial states, which are never sent.
+pub struct Session<L, R> {
+    connection: Connection,
+    sender: Sender<L>,
+    receiver: Receiver<R>,
+    fragmenter: Fragmenter,
+    assembler: Assembler,
+    /// The fragments of the instruction that is on its way out.
+    train: Option<Fragments>,
+    pacer: Pacer,
+    /// When the next fragment may go.
+    paced_until: Option<Instant>,
+    /// The new address has had as much as it may get before it answers.
+    blocked: bool,
+    silent: bool,
+    closed: bool,
+    /// The peer has confirmed a state of ours since the application looked.
+    confirmed_news: bool,
+    /// The peer's state has changed since the application took it.
+    fresh: bool,
+    random: Random,
+    /// The next fragment, before it is sealed.
+    piece: Vec<u8>,
+}
+
+impl<L: State, R: State> Session<L, R> {
+    /// A server. It is silent until its client speaks, and `random` fills the chaff of its
+    /// instructions, which hides their lengths.
+    pub fn server(key: &Key, local: L, remote: R, now: Instant, random: Random) -> Self {
+        let connection = Connection::server(key, now);
+        let sender = Sender::new(local, now, MINDELAY_SERVER, false);
+        Session::new(connection, sender, remote, now, random)
+    }
+
+    /// A client of a server with these addresses, the preferred one first. It speaks at once.
+    ///
+    /// # Errors
+    /// [`LocalError::NoAddress`] if there is none.
+    pub fn client(
+        key: &Key,
+        peers: Vec<SocketAddr>,
+        states: (L, R),
+        now: Instant,
+        random: Random,
+    ) -> Result<Self, LocalError> {
+        let connection = Connection::client(key, peers, now)?;
+        let sender = Sender::new(states.0, now, MINDELAY_CLIENT, true);
+        Ok(Session::new(connection, sender, states.1, now, random))
+    }
+
+    fn new(
+        connection: Connection,
+        sender: Sender<L>,
+        remote: R,
+        now: Instant,
+        random: Random,
+    ) -> Self {
+        Session {
+            connection,
+            sender,
+            receiver: Receiver::new(remote),
+            fragmenter: Fragmenter::new(),
+            assembler: Assembler::new(),
+            train: None,
+            pacer: Pacer::new(now),
+            paced_until: None,
+            blocked: false,
+            silent: false,
+            closed: false,
+            confirmed_news: false,
+            fresh: false,
+            random,
+            piece: Vec::new(),
+        }
+    }
+
+    /// Our state.
+    pub fn local(&self) -> &L {
+        self.sender.current()
+    }
+
+    /// Changes our state. In vain once the session is being shut down.
+    pub fn update<T>(&mut self, now: Instant, change: impl FnOnce(&mut L) -> T) -> T {
+        let result = self.sender.update(change);
+        self.sender.observe(now);
+        result
+    }
+
+    /// The peer's newest state and its number, which grows with each state that arrives.
+    pub fn remote(&self) -> (u64, &R) {
+        self.receiver.current()
+    }
+
+    /// Takes a copy of the peer's newest state. A log may forget, from now on, what both ends have.
+    pub fn take_remote(&mut self) -> R {
+        self.fresh = false;
+        self.receiver.take()
+    }
+
+    /// Whether the peer's state has changed since it was taken.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Whether the peer has confirmed what our state is now.
+    pub fn is_confirmed(&mut self) -> bool {
+        self.confirmed_news = false;
+        self.sender.is_confirmed()
+    }
+
+    /// Whether one of the ends has asked for the end.
+    pub fn is_ending(&self) -> bool {
+        self.sender.ending != Ending::None
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.connection.snapshot();
+        stats.memory = self.sender.memory() + self.receiver.memory() + self.assembler.memory();
+        stats
+    }
+
+    /// How long ago the peer was heard, if it ever was.
+    pub fn silence(&self, now: Instant) -> Option<Duration> {
+        let heard = self.connection.last_heard()?;
+        Some(now.saturating_duration_since(heard))
+    }
+
+    fn take_datagram(&mut self, arrival: &Arrival, datagram: &mut [u8]) -> Result<(), PeerError> {
+        let received = self.connection.receive(arrival, datagram)?;
+        if self.silent {
+            self.silent = false;
+            self.connection.tell(Event::Resumed);
+        }
+        self.blocked = false;
+        let fragment = Fragment::decode(received.payload)?;
+        if let Some(blob) = self.assembler.add(fragment)? {
+            let octets = inflate(&blob)?;
+            let instruction = Instruction::decode(&octets)?;
+            self.take_instruction(arrival.now, &instruction)?;
+        }
+        if self.connection.wants_challenge(arrival.now) {
+            self.sender.challenge(arrival.now);
+        }
+        Ok(())
+    }
+
+    fn take_instruction(
+        &mut self,
+        now: Instant,
+        instruction: &Instruction,
+    ) -> Result<(), PeerError> {
+        instruction.check_version()?;
+        if let Some(at) = self.sender.confirmed(instruction.ack_num) {
+            self.connection.confirmed(at, instruction.ack_num);
+            self.confirmed_news = self.sender.is_confirmed();
+        }
+        match self.receiver.receive(now, instruction)? {
+            Outcome::Newest { asks, changed } => {
+                self.connection.stats.states_received += 1;
+                self.fresh |= changed;
+                self.sender.heard(now, instruction.new_num, asks);
+                // What changes nothing is a question, or a client's heartbeat, which is one.
+                if !changed && (asks || !self.connection.is_client()) {
+                    self.sender.hurry(now);
+                }
+            }
+            Outcome::Known | Outcome::Unknown => {
+                self.connection.stats.instructions_ignored += 1;
+                if !instruction.diff.is_empty() {
+                    self.sender.heard_again(now);
+                }
+            }
+            Outcome::Late | Outcome::Full => {
+                self.connection.stats.instructions_ignored += 1;
+            }
+        }
+        self.sender.observe(now);
+        Ok(())
+    }
+
+    fn pace(&self, now: Instant) -> Pace {
+        Pace {
+            now,
+            rto: self.connection.rto(),
+            interval: self.connection.rtt().frame_interval(),
+        }
+    }
+
+    /// Bytes of diff that an instruction may carry toward an address that has not answered yet.
+    fn room(&self, now: Instant) -> usize {
+        let budget = self.connection.budget(now).try_into().unwrap_or(usize::MAX);
+        budget.saturating_sub(PACKET_OVERHEAD + FRAGMENT_HEADER_LEN + INSTRUCTION_OVERHEAD)
+    }
+
+    /// Makes the fragments of an update.
+    fn load(&mut self, now: Instant, update: Update) {
+        if self.connection.wants_challenge(now) && !update.again {
+            self.connection.set_challenge(update.new);
+        }
+        if update.again {
+            self.connection.stats.resends += 1;
+        }
+        let instruction = Instruction {
+            protocol_version: PROTOCOL_VERSION,
+            old_num: update.old,
+            new_num: update.new,
+            ack_num: update.ack,
+            throwaway_num: update.throwaway,
+            diff: update.diff,
+            chaff: self.chaff(),
+        };
+        let limit = self.connection.mtu(now);
+        let train = deflate(&instruction.encode())
+            .and_then(|blob| self.fragmenter.split(&instruction, blob.into(), limit));
+        match train {
+            Ok(train) => self.train = Some(train),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Random octets of a random length.
+    fn chaff(&mut self) -> Vec<u8> {
+        let mut octets = [0; CHAFF_MAX + 1];
+        (self.random)(&mut octets);
+        let length = usize::from(octets[CHAFF_MAX]) % (CHAFF_MAX + 1);
+        octets[..length].to_vec()
+    }
+
+    /// The next fragment as a datagram, if it may go now.
+    fn next_fragment(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
+        if self.piece.is_empty() && !self.train.as_mut()?.next_into(&mut self.piece) {
+            self.train = None;
+            return None;
+        }
+        let bytes = self.piece.len() + PACKET_OVERHEAD;
+        if self.connection.budget(now) < bytes as u64 {
+            self.blocked = true;
+            return None;
+        }
+        self.paced_until = self.pacer.take(now, self.connection.rtt().srtt()).err();
+        if self.paced_until.is_some() {
+            return None;
+        }
+        let sealed = self.connection.seal(now, &self.piece, out);
+        self.piece.clear();
+        if self.train.as_ref().is_some_and(Fragments::is_empty) {
+            self.train = None;
+        }
+        sealed.unwrap_or_else(|error| {
+            self.fail(error);
+            None
+        })
+    }
+
+    /// Ends, because nothing can be said any more, not even that.
+    fn fail(&mut self, error: LocalError) {
+        self.connection.tell(Event::Failed(error));
+        self.close(false);
+    }
+
+    fn close(&mut self, clean: bool) {
+        if !self.closed {
+            self.closed = true;
+            self.train = None;
+            self.piece.clear();
+            self.connection.tell(Event::Closed { clean });
+        }
+    }
+
+    /// When a client gives the newest port up, because what it asked is not answered.
+    fn hop_at(&self) -> Option<Instant> {
+        let asked = self.sender.asked_at()?;
+        let due = asked + self.connection.patience() + HOP_GRACE;
+        self.connection.hop_at(due)
+    }
+
+    /// When the peer will have been silent for so long that the application is told.
+    fn silent_at(&self) -> Option<Instant> {
+        let heard = self.connection.last_heard()?;
+        (!self.silent).then(|| heard + SILENT_AFTER)
+    }
+}
+
+impl<L: State, R: State> Protocol for Session<L, R> {
+    fn handle_datagram(&mut self, arrival: &Arrival, datagram: &mut [u8]) -> Result<(), PeerError> {
+        if self.closed {
+            return Ok(());
+        }
+        let taken = self.take_datagram(arrival, datagram);
+        if let Err(error) = taken {
+            self.connection.stats.rejected.count(error);
+        }
+        taken
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.closed {
+            return;
+        }
+        // The trial of a new address may be over: the one before has no limit.
+        if self.blocked && self.connection.budget(now) == u64::MAX {
+            self.blocked = false;
+        }
+        self.connection.announce(now);
+        if self.hop_at().is_some_and(|at| at <= now) {
+            self.connection.hop(now);
+            self.sender.hurry(now);
+        }
+        if self.silent_at().is_some_and(|at| at <= now) {
+            self.silent = true;
+            let since = self.silence(now).unwrap_or_default();
+            self.connection.tell(Event::Silent { since });
+        }
+    }
+
+    fn handle_network_change(&mut self, now: Instant) {
+        if self.connection.is_client() {
+            self.sender.resend(now);
+        }
+    }
+
+    fn handle_send_failure(&mut self, now: Instant, failure: SendFailure) {
+        self.connection.stats.send_failures += 1;
+        if failure == SendFailure::TooLong && self.connection.too_long() {
+            self.train = None;
+            self.piece.clear();
+            self.sender.resend(now);
+        }
+    }
+
+    fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
+        while !self.closed {
+            if self.train.is_some() {
+                return self.next_fragment(now, out);
+            }
+            if let Some(clean) = self.sender.over(now) {
+                self.close(clean);
+                return None;
+            }
+            if self.blocked || self.connection.target(now).is_none() {
+                return None;
+            }
+            match self.sender.tick(&self.pace(now), self.room(now)) {
+                Tick::Early => return None,
+                Tick::Blocked => {
+                    self.blocked = true;
+                    if self.room(now) > 0 {
+                        let update = self.sender.challenging(&self.pace(now), 0);
+                        self.load(now, update);
+                    }
+                }
+                Tick::Due(_) if self.connection.detach_if_silent(now) => {
+                    if self.is_ending() {
+                        self.close(false);
+                    }
+                    return None;
+                }
+                Tick::Due(update) => self.load(now, update),
+            }
+        }
+        None
+    }
+
+    fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        if self.closed {
+            return None;
+        }
+        self.connection.target(now)?;
+        let send = match (self.blocked, &self.train) {
+            (true, _) => None,
+            (false, Some(_)) => self.paced_until,
+            (false, None) => Some(self.sender.deadline(&self.pace(now))),
+        };
+        [
+            send,
+            self.hop_at(),
+            self.silent_at(),
+            self.connection.way_changes_at(now),
+            self.sender.gives_up_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn poll_port(&mut self) -> Option<PortChange> {
+        self.connection.poll_port()
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.connection.poll_event()
+    }
+
+    fn has_news(&self) -> bool {
+        self.fresh || self.closed || self.confirmed_news || self.connection.has_events()
+    }
+
+    /// What our state is now is the last that the peer gets.
+    fn shut_down(&mut self, now: Instant) {
+        self.sender.shut_down(now);
+        if self.connection.target(now).is_none() {
+            self.close(false);
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+impl<L, R> fmt::Debug for Session<L, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an instruction is longer than its diff at most, with the chaff and what zlib adds.
+const INSTRUCTION_OVERHEAD: usize = 56;
