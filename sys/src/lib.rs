@@ -41,7 +41,9 @@ use std::io;
 
 use libc::{c_int, ssize_t};
 
+pub mod batch;
 pub mod clock;
+mod control;
 pub mod epoll;
 pub mod errno;
 pub mod eventfd;

@@ -114,7 +114,7 @@ pub fn send_msg(
 
 /// Makes a header that refers to nothing.
 #[inline]
-pub(crate) fn empty_header() -> libc::msghdr {
+pub(crate) const fn empty_header() -> libc::msghdr {
     // Some C libraries have private padding in it, so it cannot be written as a literal.
     // SAFETY: `msghdr` has only integers and raw pointers, for which all-zero bytes are values.
     unsafe { std::mem::zeroed() }

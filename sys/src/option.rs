@@ -1,4 +1,5 @@
-//! Socket options: a getter and a setter for each, sorted by name.
+//! Socket options: a getter and a setter for each, sorted by name; those of datagrams in a file of
+//! their own.
 //!
 //! A getter is one `getsockopt`, a setter one `setsockopt`. Beyond what each page says, all can
 //! fail with `ENOTSOCK`, and with `ENOPROTOOPT` or `EOPNOTSUPP` where the kind of socket does not
@@ -31,6 +32,14 @@ use libc::{c_int, socklen_t};
 
 use crate::socket::{Domain, Kind};
 use crate::{cvt, errno};
+
+mod datagram;
+
+pub use datagram::{
+    MtuDiscovery, mtu_discovery, mtu_discovery_v6, no_checksum, recv_pktinfo, recv_pktinfo_v6,
+    recv_tclass_v6, recv_tos, set_mtu_discovery, set_mtu_discovery_v6, set_no_checksum,
+    set_recv_pktinfo, set_recv_pktinfo_v6, set_recv_tclass_v6, set_recv_tos, set_udp_gro, udp_gro,
+};
 
 /// Returns how many connections wait in a TCP listener to be accepted (`TCP_INFO`).
 ///

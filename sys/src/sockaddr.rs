@@ -142,14 +142,16 @@ pub(crate) struct RawAddr {
 }
 
 impl RawAddr {
+    /// An all-zero address with its full length, for the kernel to write to.
+    pub(crate) const EMPTY: Self = Self {
+        bytes: [0; size_of::<sockaddr_storage>()],
+        len: size_of::<sockaddr_storage>() as socklen_t,
+    };
+
     /// Makes an all-zero address with its full length, for the kernel to write to.
     #[inline]
     pub(crate) fn empty() -> Self {
-        const LEN: usize = size_of::<sockaddr_storage>();
-        Self {
-            bytes: [0; LEN],
-            len: LEN as socklen_t,
-        }
+        Self::EMPTY
     }
 
     /// Writes `addr` in the kernel's form.

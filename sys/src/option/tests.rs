@@ -65,6 +65,27 @@ fn options_read_back_what_was_set() {
     check(tcp6(), unicast_hops_v6, set_unicast_hops_v6, 5);
 }
 
+fn udp6() -> OwnedFd {
+    socket::socket(Domain::Inet6, Kind::Datagram).expect("a descriptor is free")
+}
+
+#[test]
+fn datagram_options_read_back_what_was_set() {
+    for mode in [MtuDiscovery::Dont, MtuDiscovery::Do, MtuDiscovery::Probe] {
+        check(udp(), mtu_discovery, set_mtu_discovery, mode);
+        check(udp6(), mtu_discovery, set_mtu_discovery, mode);
+        check(udp6(), mtu_discovery_v6, set_mtu_discovery_v6, mode);
+    }
+    check(udp(), no_checksum, set_no_checksum, true);
+    check(udp(), recv_pktinfo, set_recv_pktinfo, true);
+    check(udp6(), recv_pktinfo_v6, set_recv_pktinfo_v6, true);
+    check(udp6(), recv_tclass_v6, set_recv_tclass_v6, true);
+    check(udp(), recv_tos, set_recv_tos, true);
+    check(udp6(), recv_tos, set_recv_tos, true);
+    check(udp(), udp_gro, set_udp_gro, true);
+    check(udp6(), udp_gro, set_udp_gro, true);
+}
+
 #[test]
 fn buffer_sizes_are_doubled() {
     let fd = tcp();
