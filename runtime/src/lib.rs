@@ -50,6 +50,7 @@ pub use builder::Builder;
 pub use metrics::{Metrics, WorkerMetrics};
 pub use poll::adopt::{AdoptError, AdoptOptions};
 pub use poll::fd::{AsyncFd, Close};
+pub use poll::owned::{OwnedReadGuard, OwnedWriteGuard};
 pub use poll::series::{ReadGuard, WriteGuard};
 pub use runtime::{EnterGuard, Handle, Runtime};
 pub use task::join::{AbortHandle, JoinError, JoinHandle};

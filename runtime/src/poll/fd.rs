@@ -16,6 +16,7 @@ use super::adopt::{AdoptError, AdoptOptions};
 use super::desc::{Descriptor, Side};
 use super::fd_lock::{After, FdLock};
 use super::guard::{Guard, Reading, Reference, Sided, Writing, is_short};
+use super::owned::{OwnedReadGuard, OwnedWriteGuard};
 use super::series::{ReadGuard, WriteGuard};
 use super::slots::{Key, Place};
 use crate::context;
@@ -140,7 +141,7 @@ impl AsyncFd {
         &self,
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> impl Future<Output = io::Result<R>> {
-        let mut guard = Guard::<Reading>::new(&self.inner);
+        let mut guard = Guard::<_, Reading>::new(&*self.inner);
         poll_fn(move |cx| guard.poll_once_with(cx, &mut op, |_| false))
     }
 
@@ -157,7 +158,7 @@ impl AsyncFd {
         &self,
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> impl Future<Output = io::Result<R>> {
-        let mut guard = Guard::<Writing>::new(&self.inner);
+        let mut guard = Guard::<_, Writing>::new(&*self.inner);
         poll_fn(move |cx| guard.poll_once_with(cx, &mut op, |_| false))
     }
 
@@ -179,7 +180,7 @@ impl AsyncFd {
         len: usize,
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> impl Future<Output = io::Result<usize>> {
-        let mut guard = Guard::<Reading>::new(&self.inner);
+        let mut guard = Guard::<_, Reading>::new(&*self.inner);
         poll_fn(move |cx| guard.poll_once_with(cx, &mut op, |&n| is_short(n, len)))
     }
 
@@ -251,7 +252,7 @@ impl AsyncFd {
     }
 
     fn ready<S: Sided>(&self) -> impl Future<Output = io::Result<()>> {
-        let mut guard = Guard::<S>::new(&self.inner);
+        let mut guard = Guard::<_, S>::new(&*self.inner);
         let mut asked = false;
         poll_fn(move |cx| guard.poll_edge(cx, &mut asked))
     }
@@ -260,7 +261,7 @@ impl AsyncFd {
     #[inline]
     pub fn begin_read(&self) -> ReadGuard<'_> {
         ReadGuard {
-            guard: Guard::<Reading>::new(&self.inner),
+            guard: Guard::<_, Reading>::new(&*self.inner),
         }
     }
 
@@ -269,8 +270,20 @@ impl AsyncFd {
     #[inline]
     pub fn begin_write(&self) -> WriteGuard<'_> {
         WriteGuard {
-            guard: Guard::<Writing>::new(&self.inner),
+            guard: Guard::<_, Writing>::new(&*self.inner),
         }
+    }
+
+    /// Begins reads of a future made by hand that outlives every borrow. This is another handle.
+    #[must_use]
+    pub fn begin_read_owned(&self) -> OwnedReadGuard {
+        OwnedReadGuard::new(self.inner.clone())
+    }
+
+    /// Begins writes of a future made by hand that outlives every borrow. This is another handle.
+    #[must_use]
+    pub fn begin_write_owned(&self) -> OwnedWriteGuard {
+        OwnedWriteGuard::new(self.inner.clone())
     }
 
     /// Takes the read lock for several operations in a row.
@@ -417,7 +430,7 @@ impl AsyncFd {
         op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
         drains: impl Fn(&R) -> bool,
     ) -> io::Result<R> {
-        let mut guard = Guard::<S>::new(&self.inner);
+        let mut guard = Guard::<_, S>::new(&*self.inner);
         if guard.try_lock()? {
             guard.try_with(op, drains)
         } else {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::marker::PhantomData;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Deref};
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll, ready};
 
@@ -68,15 +68,17 @@ impl Sided for Writing {
 
 /// One direction of a descriptor, for the length of an operation: takes the lock when first polled,
 /// and gives it back when dropped.
-pub(crate) struct Guard<'a, S: Sided> {
-    pub(crate) inner: &'a Inner,
+///
+/// `H` holds the descriptor: a reference, or a share of it for what outlives every borrow.
+pub(crate) struct Guard<H: Deref<Target = Inner>, S: Sided> {
+    pub(crate) inner: H,
     hold: Hold,
     side: PhantomData<S>,
 }
 
-impl<'a, S: Sided> Guard<'a, S> {
+impl<H: Deref<Target = Inner>, S: Sided> Guard<H, S> {
     #[inline]
-    pub(crate) fn new(inner: &'a Inner) -> Self {
+    pub(crate) fn new(inner: H) -> Self {
         Self {
             inner,
             hold: Hold::Outside,
@@ -85,12 +87,12 @@ impl<'a, S: Sided> Guard<'a, S> {
     }
 
     #[inline]
-    fn direction(&self) -> &'a Direction {
+    fn direction(&self) -> &Direction {
         self.inner.descriptor().side(S::SIDE)
     }
 
     #[inline]
-    fn drained(&self) -> &'a Drained {
+    fn drained(&self) -> &Drained {
         self.inner.descriptor().drained(S::SIDE)
     }
 
@@ -186,6 +188,32 @@ impl<'a, S: Sided> Guard<'a, S> {
                 }
             }
         }
+    }
+
+    /// Tries `op` once for an owner that may be waiting: after "would block" it waits as before. Any
+    /// other answer gives the lock back.
+    pub(crate) fn try_once_with<R>(
+        &mut self,
+        op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+        drains: impl Fn(&R) -> bool,
+    ) -> io::Result<R> {
+        let waits = self.hold == Hold::Held;
+        if !waits && (self.hold != Hold::Outside || !self.try_lock()?) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let result = self.try_with(op, drains);
+        let blocks = matches!(&result, Err(err) if err.kind() == io::ErrorKind::WouldBlock);
+        if blocks && S::SIDE == Side::Read {
+            // The next wait need not ask what has just been answered. For writes it would be a guess:
+            // a full queue of another's has no edges.
+            self.drained().set(true);
+        }
+        if blocks && waits {
+            self.leave();
+        } else {
+            self.unlock();
+        }
+        result
     }
 
     /// The one retry loop: every operation that may wait goes through here, so interruption, "would
@@ -364,7 +392,7 @@ impl<'a, S: Sided> Guard<'a, S> {
     }
 }
 
-impl<S: Sided> Drop for Guard<'_, S> {
+impl<H: Deref<Target = Inner>, S: Sided> Drop for Guard<H, S> {
     #[inline]
     fn drop(&mut self) {
         self.unlock();

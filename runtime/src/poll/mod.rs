@@ -11,6 +11,7 @@ pub(crate) mod direction;
 pub(crate) mod fd;
 pub(crate) mod fd_lock;
 pub(crate) mod guard;
+pub(crate) mod owned;
 pub(crate) mod poller;
 pub(crate) mod reserve;
 pub(crate) mod series;

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
+use super::fd::Inner;
 use super::guard::{Guard, Reading, Writing, is_short};
 
 /// A series of reads of an [`AsyncFd`]: holds the read lock from its first use until it is dropped.
@@ -37,7 +38,7 @@ use super::guard::{Guard, Reading, Writing, is_short};
 ///
 /// [`AsyncFd`]: crate::AsyncFd
 pub struct ReadGuard<'a> {
-    pub(crate) guard: Guard<'a, Reading>,
+    pub(crate) guard: Guard<&'a Inner, Reading>,
 }
 
 impl ReadGuard<'_> {
@@ -140,7 +141,7 @@ impl fmt::Debug for ReadGuard<'_> {
 ///
 /// [`AsyncFd`]: crate::AsyncFd
 pub struct WriteGuard<'a> {
-    pub(crate) guard: Guard<'a, Writing>,
+    pub(crate) guard: Guard<&'a Inner, Writing>,
 }
 
 impl WriteGuard<'_> {
