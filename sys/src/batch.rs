@@ -42,7 +42,7 @@ pub const SEND_MAX: usize = 32;
 ///
 /// let mut buffers = RecvBuffers::new(8, 1500);
 /// assert_eq!(buffers.recv(fd.as_fd())?, 2);
-/// let first = buffers.get(0).expect("two were received");
+/// let first = buffers.messages().next().expect("two were received");
 /// assert_eq!((&*first.data, first.from), (&b"one"[..], Some(to)));
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -177,11 +177,42 @@ impl RecvBuffers {
         Ok(received)
     }
 
-    /// Returns message number `index` of the last [`recv`](Self::recv).
-    pub fn get(&mut self, index: usize) -> Option<Received<'_>> {
-        let slot = self.slots[..self.received].get(index)?;
-        let start = index * self.bytes_each;
-        let buffer = &mut self.data[start..start + self.bytes_each];
+    /// Forgets what was received.
+    pub fn clear(&mut self) {
+        self.received = 0;
+    }
+
+    /// Iterates over the messages of the last [`recv`](Self::recv).
+    pub fn messages(&mut self) -> Messages<'_> {
+        Messages {
+            data: &mut self.data,
+            bytes_each: self.bytes_each,
+            slots: self.slots[..self.received].iter(),
+        }
+    }
+}
+
+/// What [`RecvBuffers`] hold, one message after the other.
+///
+/// ```
+/// let mut buffers = gannet_sys::batch::RecvBuffers::new(8, 1500);
+/// assert_eq!(buffers.messages().count(), 0);
+/// ```
+pub struct Messages<'a> {
+    /// The buffers of the messages to come.
+    data: &'a mut [u8],
+    bytes_each: usize,
+    slots: std::slice::Iter<'a, Slot>,
+}
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Received<'a>;
+
+    fn next(&mut self) -> Option<Received<'a>> {
+        let slot = self.slots.next()?;
+        let data = std::mem::take(&mut self.data);
+        let (buffer, rest) = data.split_at_mut(self.bytes_each.min(data.len()));
+        self.data = rest;
         let told = slot.control.told();
         let from = match slot.addr.decode() {
             Ok(SockAddr::Inet(addr)) => Some(addr),
@@ -197,6 +228,14 @@ impl RecvBuffers {
             segment: told.segment,
             truncated: slot.flags & libc::MSG_TRUNC != 0,
         })
+    }
+}
+
+impl fmt::Debug for Messages<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Messages")
+            .field("len", &self.slots.len())
+            .finish()
     }
 }
 
@@ -257,8 +296,8 @@ impl<'a> Outgoing<'a> {
 /// unless there are none. It stops at the first that is refused; an error is that of the very first.
 ///
 /// # Errors
-/// Those of [`send_to`](crate::socket::send_to); `EINVAL` for a local address that is none of this
-/// machine's; `EIO`, `EINVAL` or `EMSGSIZE` if the data cannot be cut into datagrams.
+/// Those of [`send_to`](crate::socket::send_to); `ENETUNREACH` or `EINVAL` for a local address that is
+/// none of this machine's; `EIO`, `EINVAL` or `EMSGSIZE` if the data cannot be cut into datagrams.
 ///
 /// Reference: [`sendmmsg(2)`](https://man7.org/linux/man-pages/man2/sendmmsg.2.html).
 pub fn send<'a>(

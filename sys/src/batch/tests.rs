@@ -32,15 +32,18 @@ fn batch_keeps_bounds_order_and_senders() {
         assert_eq!(buffers.recv(right.as_fd()).expect("received"), 3);
         assert_eq!(buffers.len(), 3);
         for (index, data) in sent.into_iter().enumerate() {
-            let received = buffers.get(index).expect("three came");
+            let received = buffers.messages().nth(index).expect("three came");
             assert_eq!((&*received.data, received.from), (data, Some(from)));
             assert!(!received.truncated);
             assert_eq!((received.tos, received.local), (None, None), "not asked");
         }
-        assert!(buffers.get(3).is_none());
+        assert!(buffers.messages().nth(3).is_none());
         let err = buffers.recv(right.as_fd()).expect_err("nothing more");
         assert_eq!(err.raw_os_error(), Some(errno::EAGAIN));
-        assert!(buffers.is_empty() && buffers.get(0).is_none(), "stale");
+        assert!(
+            buffers.is_empty() && buffers.messages().next().is_none(),
+            "stale"
+        );
     }
 }
 
@@ -64,10 +67,10 @@ fn long_datagram_is_cut_and_says_so() {
         assert_eq!(send(fd.as_fd(), messages).expect("sent"), 2);
         let mut buffers = RecvBuffers::new(2, room);
         assert_eq!(buffers.recv(fd.as_fd()).expect("received"), 2);
-        let first = buffers.get(0).expect("two came");
+        let first = buffers.messages().next().expect("two came");
         assert_eq!(&*first.data, &b"0123456789"[..room]);
         assert!(first.truncated);
-        assert!(!buffers.get(1).expect("two came").truncated);
+        assert!(!buffers.messages().nth(1).expect("two came").truncated);
     }
 }
 
@@ -88,7 +91,7 @@ fn service_byte_and_addresses_are_told() {
             assert_eq!(send(fd.as_fd(), [message]).expect("sent"), 1);
             let mut buffers = RecvBuffers::new(1, 1);
             buffers.recv(fd.as_fd()).expect("received");
-            let received = buffers.get(0).expect("one came");
+            let received = buffers.messages().next().expect("one came");
             assert_eq!(received.tos, Some(tos), "to {to}");
             assert_eq!(received.local, Some(to.ip()));
             assert_eq!(received.interface, Some(lo));
@@ -109,7 +112,7 @@ fn local_address_is_chosen_for_each_datagram() {
     let mut buffers = RecvBuffers::new(2, 1);
     assert_eq!(buffers.recv(peer.as_fd()).expect("received"), 2);
     for (index, ip) in from.into_iter().enumerate() {
-        let received = buffers.get(index).expect("two came");
+        let received = buffers.messages().nth(index).expect("two came");
         assert_eq!(received.from.map(|addr| addr.ip()), Some(ip));
     }
 }
@@ -125,13 +128,13 @@ fn segments_arrive_single_or_joined() {
         assert_eq!(send(left.as_fd(), [message]).expect("sent"), 1);
         let mut buffers = RecvBuffers::new(8, 65_535);
         assert_eq!(buffers.recv(right.as_fd()).expect("received"), 3);
-        let data = [0, 1, 2].map(|i| buffers.get(i).expect("three came").data.to_vec());
+        let data = [0, 1, 2].map(|i| buffers.messages().nth(i).expect("three came").data.to_vec());
         assert_eq!(data, [&b"0123"[..], b"4567", b"89"]);
 
         option::set_udp_gro(right.as_fd(), true).expect("an option");
         assert_eq!(send(left.as_fd(), [message]).expect("sent"), 1);
         assert_eq!(buffers.recv(right.as_fd()).expect("received"), 1);
-        let joined = buffers.get(0).expect("one came");
+        let joined = buffers.messages().next().expect("one came");
         assert_eq!(
             (&*joined.data, joined.segment),
             (&b"0123456789"[..], Some(4))
