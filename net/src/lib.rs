@@ -46,6 +46,7 @@ mod conn;
 mod connect;
 mod control;
 mod dial;
+mod ecn;
 pub mod error;
 mod family;
 mod hostport;
@@ -68,6 +69,7 @@ pub use adopt::KindError;
 pub use conn::Conn;
 pub use control::{ControlInfo, RawSocket};
 pub use dial::Dialer;
+pub use ecn::Ecn;
 pub use error::OpError;
 pub use hostport::{join_host_port, split_host_port};
 pub use keepalive::KeepAlive;
@@ -78,7 +80,9 @@ pub use packet::PacketConn;
 pub use socket::Socket;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use tcp::{TcpListener, TcpStream};
-pub use udp::UdpSocket;
+pub use udp::{
+    Datagrams, MtuDiscovery, RecvBatch, RecvDatagram, Transmit, UdpReceiver, UdpSender, UdpSocket,
+};
 pub use unix::{UnixDatagram, UnixListener, UnixStream};
 
 /// Connects to `address` with the default [`Dialer`]. See [`Dialer::dial`].

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use gannet_runtime::WriteGuard;
 use gannet_sys::sockaddr::SockAddr;
 use gannet_sys::socket;
 
@@ -220,7 +221,7 @@ impl PacketConn {
     #[inline]
     pub(crate) fn poll_send_to(
         &self,
-        sender: &mut Sender<'_>,
+        sender: &mut Sender<WriteGuard<'_>>,
         cx: &mut Context<'_>,
         buf: &[u8],
         to: &SockAddr,

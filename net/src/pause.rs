@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use gannet_runtime::time::{Sleep, sleep, timeout};
-use gannet_runtime::{ReadGuard, WriteGuard};
+use gannet_runtime::{OwnedWriteGuard, ReadGuard, WriteGuard};
 use gannet_sys::errno;
 
 /// Lengths of pauses: the first, and twice as long each time, up to the longest.
@@ -50,10 +50,51 @@ pub(crate) async fn pause_writing(guard: &mut WriteGuard<'_>, pause: Duration) -
     end_of_pause(timeout(pause, guard.write_with(|_| blocked())).await.ok())
 }
 
+/// The write lock of a socket, borrowed or shared.
+pub(crate) trait WriteLock {
+    fn poll_until<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        op: impl FnMut(BorrowedFd<'_>) -> io::Result<ControlFlow<R>>,
+    ) -> Poll<io::Result<R>>;
+
+    fn release(&mut self);
+}
+
+impl WriteLock for WriteGuard<'_> {
+    #[inline]
+    fn poll_until<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        op: impl FnMut(BorrowedFd<'_>) -> io::Result<ControlFlow<R>>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_write_until(cx, op)
+    }
+
+    fn release(&mut self) {
+        WriteGuard::release(self);
+    }
+}
+
+impl WriteLock for OwnedWriteGuard {
+    #[inline]
+    fn poll_until<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        op: impl FnMut(BorrowedFd<'_>) -> io::Result<ControlFlow<R>>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_write_until(cx, op)
+    }
+
+    fn release(&mut self) {
+        OwnedWriteGuard::release(self);
+    }
+}
+
 /// One send, or several in a row, under the write lock. While the kernel lacks buffers (`ENOBUFS`) it
 /// pauses, a quarter of a second in all, and tries again: nothing announces that there are some.
-pub(crate) struct Sender<'a> {
-    guard: WriteGuard<'a>,
+pub(crate) struct Sender<G> {
+    guard: G,
     /// Boxed: the rare path should not make every task that sends bigger.
     shortage: Option<Box<Shortage>>,
 }
@@ -80,9 +121,30 @@ impl Shortage {
     }
 }
 
-impl<'a> Sender<'a> {
+impl Sender<OwnedWriteGuard> {
+    /// Runs `send` once without waiting; a poll that waits goes on waiting.
+    pub(crate) fn try_once<R>(
+        &mut self,
+        send: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let result = self.guard.try_write_with(send);
+        let blocks = matches!(&result, Err(err) if err.kind() == io::ErrorKind::WouldBlock);
+        if !blocks {
+            self.shortage = None;
+        }
+        result
+    }
+}
+
+impl<G: WriteLock> Sender<G> {
+    /// Stops waiting, and gives the lock back.
+    pub(crate) fn release(&mut self) {
+        self.shortage = None;
+        self.guard.release();
+    }
+
     #[inline]
-    pub(crate) fn new(guard: WriteGuard<'a>) -> Self {
+    pub(crate) fn new(guard: G) -> Self {
         Sender {
             guard,
             shortage: None,
@@ -118,7 +180,7 @@ impl<'a> Sender<'a> {
                 ready!(self.poll_pause(cx))?;
             }
             let mut progress = false;
-            let polled = self.guard.poll_write_until(cx, |fd| {
+            let polled = self.guard.poll_until(cx, |fd| {
                 let sent = send(fd)?;
                 progress |= sent.is_continue();
                 Ok(sent)
@@ -141,7 +203,7 @@ impl<'a> Sender<'a> {
         };
         let blocked = self
             .guard
-            .poll_write_until(cx, |_| blocked().map(ControlFlow::Break));
+            .poll_until(cx, |_| blocked().map(ControlFlow::Break));
         if let Poll::Ready(interrupted) = blocked {
             return Poll::Ready(end_of_pause(Some(interrupted)));
         }

@@ -18,7 +18,7 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use gannet_runtime::AsyncFd;
+use gannet_runtime::{AsyncFd, WriteGuard};
 use gannet_sys::errno;
 use gannet_sys::sockaddr::SockAddr;
 use gannet_sys::socket;
@@ -351,7 +351,7 @@ impl Socket {
 
     /// Begins to send.
     #[inline]
-    pub(crate) fn sender(&self) -> Sender<'_> {
+    pub(crate) fn sender(&self) -> Sender<WriteGuard<'_>> {
         Sender::new(self.fd.begin_write())
     }
 

@@ -15,11 +15,27 @@ use crate::listen::ListenConfig;
 use crate::packet::PacketConn;
 use crate::socket::built_on;
 
+mod options;
+mod owned;
+mod recv;
+mod send;
+
+pub use options::MtuDiscovery;
+pub use owned::{UdpReceiver, UdpSender};
+pub use recv::{Datagrams, RecvBatch, RecvDatagram};
+pub use send::Transmit;
+
+use send::SegmentLimit;
+
 /// A UDP socket.
 ///
 /// Dereferences to [`PacketConn`], which receives and sends, and through it to
 /// [`Socket`](crate::Socket). Its own methods take and give [`SocketAddr`] in place of [`Addr`].
 /// Broadcast is allowed from the start.
+///
+/// Many datagrams go in one system call with [`recv_batch`](Self::recv_batch) and
+/// [`send_batch`](Self::send_batch), which also tell and set more of each: the local address, the
+/// congestion mark, segmentation.
 ///
 /// ```
 /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -40,13 +56,17 @@ use crate::socket::built_on;
 /// Reference: [`udp(7)`](https://man7.org/linux/man-pages/man7/udp.7.html).
 pub struct UdpSocket {
     packet: PacketConn,
+    segments: SegmentLimit,
 }
 
 built_on!(UdpSocket, PacketConn, packet);
 
 impl UdpSocket {
     pub(crate) fn new(packet: PacketConn) -> Self {
-        UdpSocket { packet }
+        UdpSocket {
+            packet,
+            segments: SegmentLimit::new(),
+        }
     }
 
     /// Opens a socket on a local address, as [`ListenConfig::listen_packet`] does for `"udp"`.
@@ -60,7 +80,7 @@ impl UdpSocket {
     /// Those of [`ListenConfig::listen_packet`].
     pub async fn bind(address: impl fmt::Display) -> io::Result<Self> {
         let packet = ListenConfig::new().listen_packet("udp", address).await?;
-        Ok(UdpSocket { packet })
+        Ok(UdpSocket::new(packet))
     }
 
     /// Opens a socket with `address` as its one peer, as [`Dialer::dial`] does for `"udp"`.
@@ -74,9 +94,7 @@ impl UdpSocket {
     /// Those of [`Dialer::dial`].
     pub async fn connect(address: impl fmt::Display) -> io::Result<Self> {
         let conn = Dialer::new().dial("udp", address).await?;
-        Ok(UdpSocket {
-            packet: PacketConn::new(conn.into_socket()),
-        })
+        Ok(UdpSocket::new(PacketConn::new(conn.into_socket())))
     }
 
     /// Receives one datagram into `buf`; returns its length in bytes and the sender. Nothing is

@@ -16,7 +16,7 @@ struct Program {
     maker: Option<&'static str>,
 }
 
-const PROGRAMS: [Program; 7] = [
+const PROGRAMS: [Program; 9] = [
     Program {
         name: "nc",
         package: "netcat-openbsd",
@@ -45,6 +45,16 @@ const PROGRAMS: [Program; 7] = [
     Program {
         name: "ip",
         package: "iproute2",
+        maker: None,
+    },
+    Program {
+        name: "tc",
+        package: "iproute2",
+        maker: None,
+    },
+    Program {
+        name: "unshare",
+        package: "util-linux",
         maker: None,
     },
     Program {

@@ -1,6 +1,8 @@
 //! What the socket tests share.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod namespace;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
