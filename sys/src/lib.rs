@@ -51,6 +51,7 @@ pub mod fd;
 pub mod fork;
 pub mod interface;
 pub mod message;
+pub mod netlink;
 pub mod option;
 pub mod random;
 pub mod sockaddr;
