@@ -8,7 +8,10 @@
 //! deadlines that can be moved under a blocked call, a close that unblocks everyone, addresses and
 //! options.
 //!
-//! Every method takes `&self`, so that many tasks may use one socket; one receives and one sends at
+//! [`UdpSocket`] sends and receives in batches, with [`RecvBatch`] and [`Transmit`]; [`AddressWatch`]
+//! tells when the network of this machine has changed.
+//!
+//! Every method of a socket takes `&self`, so that many tasks may use one socket; one receives and one sends at
 //! a time. Errors read as Go's do, and are explained in [`error`].
 //!
 //! ```
@@ -63,6 +66,7 @@ mod split;
 mod tcp;
 mod udp;
 mod unix;
+mod watch;
 
 pub use addr::{Addr, UnixAddr};
 pub use adopt::KindError;
@@ -84,6 +88,7 @@ pub use udp::{
     Datagrams, MtuDiscovery, RecvBatch, RecvDatagram, Transmit, UdpReceiver, UdpSender, UdpSocket,
 };
 pub use unix::{UnixDatagram, UnixListener, UnixStream};
+pub use watch::{AddressWatch, NetworkChange};
 
 /// Connects to `address` with the default [`Dialer`]. See [`Dialer::dial`].
 ///
