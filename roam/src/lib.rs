@@ -3,6 +3,25 @@
 #![forbid(unsafe_code)]
 
 pub mod proto;
-mod state;
 
+mod client;
+mod connection;
+mod driver;
+mod error;
+mod key;
+mod scratch;
+mod server;
+mod session;
+mod shared;
+mod sockets;
+mod state;
+mod sync;
+
+pub use client::Client;
+pub use connection::Connection;
+pub use error::PathError;
+pub use key::generate_key;
+pub use proto::{Event, Key, KeyError, LocalError, PeerError, State, Stats};
+pub use server::{Bound, Server};
+pub use session::Session;
 pub use state::{Blob, Output, UserStream};

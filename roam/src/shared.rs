@@ -14,14 +14,14 @@
 use std::mem;
 use std::task::{Context, Poll, Waker};
 
+use crate::error::PathError;
 use crate::proto::Protocol;
 use crate::sync::Mutex;
 
-#[cfg(all(test, loom))]
-mod models;
-
 pub(crate) struct Shared<P> {
     inner: Mutex<Inner<P>>,
+    /// Why the newest datagram has not left this machine, if it has not.
+    path_error: Mutex<Option<PathError>>,
 }
 
 struct Inner<P> {
@@ -40,7 +40,16 @@ impl<P: Protocol> Shared<P> {
                 driver: None,
                 waiters: Vec::new(),
             }),
+            path_error: Mutex::new(None),
         }
+    }
+
+    pub(crate) fn path_error(&self) -> Option<PathError> {
+        *self.path_error.lock()
+    }
+
+    pub(crate) fn set_path_error(&self, error: Option<PathError>) {
+        *self.path_error.lock() = error;
     }
 
     /// Looks at the protocol.

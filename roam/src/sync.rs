@@ -7,7 +7,7 @@ use std as imp;
 
 use std::sync::PoisonError;
 
-pub(crate) use imp::sync::{Arc, MutexGuard};
+pub(crate) use imp::sync::MutexGuard;
 
 /// A mutex that ignores poisoning: a protocol whose user panicked in it is still one.
 pub(crate) struct Mutex<T>(imp::sync::Mutex<T>);

@@ -236,6 +236,11 @@ impl Connection {
         }
     }
 
+    /// Where the peer is, if it was heard.
+    pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
+        self.announced
+    }
+
     /// How many bytes of UDP payload may be sent now, headers and tags included.
     pub(super) fn budget(&self, now: Instant) -> u64 {
         match &self.way {

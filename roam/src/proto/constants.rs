@@ -45,6 +45,10 @@ pub const FRAGMENTS_MAX: usize = 1 << 15;
 /// The longest instruction, in octets before compression (§5).
 pub const INFLATE_MAX: usize = 4 << 20;
 
+/// The type of service of datagrams over IPv4: ECT(0), so that routers can say "congestion experienced"
+/// instead of dropping (§4.4). mosh cannot see that on IPv6, so nothing is set there.
+pub const TOS: u8 = 0x02;
+
 /// The longest datagram sent from an IPv4 socket, in octets of UDP payload (§4.5).
 pub const MTU_IPV4: usize = 1280 - 20 - 8;
 

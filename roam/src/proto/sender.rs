@@ -376,6 +376,11 @@ impl<L: State> Sender<L> {
         Some(self.first().at)
     }
 
+    /// When the newest state that the peer has confirmed was sent.
+    pub(super) fn confirmed_at(&self) -> Instant {
+        self.first().at
+    }
+
     /// A newer state of the peer has come. `asks`: it waits for our word.
     pub(super) fn heard(&mut self, now: Instant, number: u64, asks: bool) {
         self.ack = number;

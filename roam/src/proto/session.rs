@@ -45,6 +45,7 @@ pub struct Session<L, R> {
     blocked: bool,
     silent: bool,
     closed: bool,
+    outcome: Option<bool>,
     /// The peer has confirmed a state of ours since the application looked.
     confirmed_news: bool,
     /// The peer's state has changed since the application took it.
@@ -98,6 +99,7 @@ impl<L: State, R: State> Session<L, R> {
             blocked: false,
             silent: false,
             closed: false,
+            outcome: None,
             confirmed_news: false,
             fresh: false,
             random,
@@ -137,6 +139,21 @@ impl<L: State, R: State> Session<L, R> {
     pub fn is_confirmed(&mut self) -> bool {
         self.confirmed_news = false;
         self.sender.is_confirmed()
+    }
+
+    /// How it ended, once it has: whether both ends know it.
+    pub fn outcome(&self) -> Option<bool> {
+        self.outcome
+    }
+
+    /// Where the peer is, if it was heard.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.connection.peer_addr()
+    }
+
+    /// How long ago the newest state that the peer has confirmed was sent.
+    pub fn confirmed_age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.sender.confirmed_at())
     }
 
     /// Whether one of the ends has asked for the end.
@@ -293,6 +310,7 @@ impl<L: State, R: State> Session<L, R> {
     fn close(&mut self, clean: bool) {
         if !self.closed {
             self.closed = true;
+            self.outcome = Some(clean);
             self.train = None;
             self.piece.clear();
             self.connection.tell(Event::Closed { clean });

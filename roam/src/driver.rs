@@ -1,0 +1,215 @@
+//! What runs a session: a task that owns its sockets and its timer.
+//!
+//! ```text
+//!   receive from each socket ──▶ protocol ──▶ send ──▶ wait: socket, timer, network, or a change
+//!        ▲                                                                │
+//!        └────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! It has no buffers while it waits. Nothing else sends, so nothing else uses a sequence number.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use gannet_net::{AddressWatch, Ecn};
+use gannet_runtime::time::{Sleep, sleep_until};
+use gannet_sys::{clock, fork};
+
+use crate::error::PathError;
+use crate::proto::{Arrival, PortChange, Protocol, SendFailure};
+use crate::scratch::Scratch;
+use crate::shared::Shared;
+use crate::sockets::Sockets;
+
+pub(crate) struct Driver<P> {
+    shared: Arc<Shared<P>>,
+    sockets: Sockets,
+    timer: Option<Sleep>,
+    /// Announces that the addresses of this machine have changed: for clients.
+    watch: Option<AddressWatch>,
+    /// Datagrams that wait for room in a socket's buffer.
+    backlog: Option<Box<Scratch>>,
+    /// The process that may send: a forked copy would use the same sequence numbers.
+    process: u32,
+}
+
+/// What a look at the protocol has come to.
+struct Turn {
+    closed: bool,
+    /// There is more to send than fits.
+    more: bool,
+    timeout: Option<Instant>,
+}
+
+/// Turns before other tasks get theirs.
+const TURNS_MAX: u32 = 16;
+
+impl<P: Protocol> Driver<P> {
+    pub(crate) fn new(
+        shared: Arc<Shared<P>>,
+        sockets: Sockets,
+        watch: Option<AddressWatch>,
+    ) -> Self {
+        fork::watch();
+        Driver {
+            shared,
+            sockets,
+            timer: None,
+            watch,
+            backlog: None,
+            process: fork::generation(),
+        }
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<()> {
+        for _ in 0..TURNS_MAX {
+            if fork::generation() != self.process {
+                return Poll::Ready(());
+            }
+            let now = clock::now();
+            let received = self.receive(cx, scratch, now);
+            self.watch_network(cx, now);
+            let turn = self.turn(cx, scratch, now);
+            self.sockets.poll_open(cx);
+            let sent = self.send(cx, scratch);
+            if turn.closed && sent.is_ready() {
+                return Poll::Ready(());
+            }
+            if received || (turn.more && sent.is_ready()) {
+                continue;
+            }
+            ready!(self.poll_timer(cx, turn.timeout));
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes one batch from each socket that has something.
+    fn receive(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, now: Instant) -> bool {
+        let mut next = 0;
+        while let Some((after, port)) = self.sockets.poll_recv(cx, next, &mut scratch.batch) {
+            next = after;
+            self.shared.look(|protocol| {
+                for datagram in scratch.batch.datagrams() {
+                    let arrival = Arrival {
+                        now,
+                        port,
+                        from: datagram.from,
+                        congested: datagram.ecn == Some(Ecn::Ce),
+                    };
+                    // What is wrong with it is counted.
+                    let _ = protocol.handle_datagram(&arrival, datagram.data);
+                }
+            });
+        }
+        next > 0
+    }
+
+    fn watch_network(&mut self, cx: &mut Context<'_>, now: Instant) {
+        let Some(watch) = &mut self.watch else { return };
+        match watch.poll_changed(cx) {
+            Poll::Ready(Ok(change)) if change.addresses || change.routes => {
+                self.shared
+                    .look(|protocol| protocol.handle_network_change(now));
+                cx.waker().wake_by_ref(); // To wait for the next one.
+            }
+            Poll::Ready(Ok(_)) => cx.waker().wake_by_ref(),
+            // Without the watch a heartbeat finds the new address.
+            Poll::Ready(Err(_)) => self.watch = None,
+            Poll::Pending => {}
+        }
+    }
+
+    /// Lets the protocol act, and takes what it wants to send.
+    fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, now: Instant) -> Turn {
+        let sockets = &mut self.sockets;
+        let outbox = &mut scratch.outbox;
+        self.shared.drive(cx.waker(), |protocol| {
+            protocol.handle_timeout(now);
+            let mut more = true;
+            while !outbox.is_full() {
+                let start = outbox.octets.len();
+                let Some(transmit) = protocol.poll_transmit(now, &mut outbox.octets) else {
+                    more = false;
+                    break;
+                };
+                outbox.push(transmit, start);
+            }
+            while let Some(change) = protocol.poll_port() {
+                match change {
+                    PortChange::Open { port, peer } => sockets.open(port, peer),
+                    PortChange::Close(port) => sockets.close(port),
+                }
+            }
+            let turn = Turn {
+                closed: protocol.is_closed(),
+                more,
+                timeout: protocol.poll_timeout(now),
+            };
+            (turn, protocol.has_news())
+        })
+    }
+
+    /// Sends what was taken, as far as there is room for it.
+    fn send(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<()> {
+        let outbox = &mut scratch.outbox;
+        while let Some((port, transmits)) = outbox.next_port() {
+            match ready!(self.sockets.poll_send(cx, port, &transmits)) {
+                Ok(count) => {
+                    self.shared.set_path_error(None);
+                    outbox.advance(count.max(1));
+                }
+                Err(err) => {
+                    self.failed(outbox.next_to().map(|to| PathError::new(to, &err)));
+                    outbox.advance(1);
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn failed(&mut self, error: Option<PathError>) {
+        let too_long = error.is_some_and(|error| error.errno == gannet_sys::errno::EMSGSIZE);
+        let failure = if too_long {
+            SendFailure::TooLong
+        } else {
+            SendFailure::Unreachable
+        };
+        self.shared.set_path_error(error);
+        let now = clock::now();
+        self.shared
+            .look(|protocol| protocol.handle_send_failure(now, failure));
+    }
+
+    /// Waits for the next time at which there is something to do.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<()> {
+        let Some(at) = at else {
+            self.timer = None;
+            return Poll::Pending;
+        };
+        let timer = self.timer.get_or_insert_with(|| sleep_until(at));
+        if timer.deadline() != Some(at) {
+            timer.reset(at);
+        }
+        Pin::new(timer).poll(cx)
+    }
+}
+
+impl<P: Protocol> Future for Driver<P> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut scratch = this.backlog.take().unwrap_or_else(Scratch::take);
+        let polled = this.run(cx, &mut scratch);
+        if scratch.outbox.is_empty() {
+            scratch.leave();
+        } else {
+            this.backlog = Some(scratch);
+        }
+        polled
+    }
+}
