@@ -120,6 +120,13 @@ impl<L: State, R: State> Session<L, R> {
         found.await.unwrap_or(false)
     }
 
+    /// Moves a client to a fresh port at once, as it does by itself when an answer is overdue: for
+    /// applications that know sooner, such as by a user who asks to reconnect. Nothing at a server.
+    pub fn hop(&self) {
+        let now = clock::now();
+        self.shared.change(|session| session.hop(now));
+    }
+
     /// Whether the session is over.
     pub fn is_closed(&self) -> bool {
         self.shared.look(|session| session.is_closed())

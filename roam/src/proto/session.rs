@@ -161,6 +161,14 @@ impl<L: State, R: State> Session<L, R> {
         self.sender.ending != Ending::None
     }
 
+    /// Moves a client to a fresh port at once.
+    pub fn hop(&mut self, now: Instant) {
+        if !self.closed && self.connection.is_client() {
+            self.connection.hop(now);
+            self.sender.hurry(now);
+        }
+    }
+
     /// What happened so far.
     pub fn stats(&self) -> Stats {
         let mut stats = self.connection.snapshot();
