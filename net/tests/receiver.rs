@@ -28,7 +28,8 @@ async fn poll_once(receiver: &mut UdpReceiver, batch: &mut RecvBatch) -> Poll<io
 /// Waits until a datagram that was sent can be received: loopback delivers before `send` returns, the
 /// edge comes later.
 async fn receive(receiver: &mut UdpReceiver, batch: &mut RecvBatch) -> Vec<u8> {
-    receiver.recv(batch).await.expect("received");
+    let filled = receiver.recv(batch).await.expect("received");
+    assert_eq!(filled, batch.len());
     let datagram = batch.datagrams().next().expect("at least one");
     datagram.data.to_vec()
 }
@@ -145,6 +146,22 @@ fn two_receivers_take_turns_in_order() {
         assert_eq!(receive(&mut first, &mut batch).await, b"1");
         assert_eq!(receive(&mut second, &mut batch).await, b"2");
         assert_eq!(receive(&mut first, &mut batch).await, b"3");
+    });
+}
+
+#[test]
+fn number_is_that_of_the_buffers_filled() {
+    run(async {
+        let socket = open().await;
+        let mut receiver = UdpReceiver::new(socket.clone());
+        let mut batch = RecvBatch::new(8, 16);
+        for count in [1, 3, 8] {
+            for _ in 0..count {
+                socket.send_to(b"x", addr(&socket)).await.expect("sent");
+            }
+            assert_eq!(receiver.recv(&mut batch).await.expect("received"), count);
+            assert_eq!(batch.datagrams().count(), count);
+        }
     });
 }
 

@@ -157,8 +157,35 @@ fn batch_that_is_not_full_waits_without_another_attempt() {
                 });
                 assert!(polled.await.is_pending());
                 assert_eq!(attempts, attempts_wanted, "room for {room}");
+                // Nor is what an attempt has just found out asked again.
+                guard.release();
+                let tried = guard.try_read_batch_with(room, |from| fd::read(from, &mut buf));
+                assert_eq!(tried.expect_err("empty").kind(), io::ErrorKind::WouldBlock);
+                let polled = poll_fn(|cx| {
+                    Poll::Ready(guard.poll_read_batch_with(cx, room, |_| panic!("it is known")))
+                });
+                assert!(polled.await.is_pending());
             }
         });
+    });
+}
+
+#[test]
+fn attempt_that_blocks_keeps_nobody_out() {
+    on_both(|| async {
+        let (left, right) = pair();
+        let mut reader = left.begin_read_owned();
+        let tried = reader.try_read_batch_with(4, |from| fd::read(from, &mut [0; 4]));
+        assert_eq!(tried.expect_err("empty").kind(), io::ErrorKind::WouldBlock);
+        write_all(&right, b"1").await.expect("room");
+        assert_eq!(read(&left, 4).await.expect("nobody else waits"), b"1");
+
+        let mut writer = left.begin_write_owned();
+        fill(&left);
+        let tried = writer.try_write_with(|to| fd::write(to, b"x"));
+        assert_eq!(tried.expect_err("full").kind(), io::ErrorKind::WouldBlock);
+        until(|| drain(&right) == 0).await;
+        write_all(&left, b"2").await.expect("nobody else waits");
     });
 }
 
