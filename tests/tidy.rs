@@ -143,6 +143,11 @@ fn tree_holds_clock_in_sys() {
 }
 
 #[test]
+fn tree_holds_protocol_without_io() {
+    hold(&sources(), arrows::sans_io);
+}
+
+#[test]
 fn tree_holds_unsafe_list() {
     let sources = sources();
     hold(&sources, unsafety::listed);

@@ -23,6 +23,36 @@ const KERNEL_USERS: [&str; 2] = ["gannet-sys", "gannet-benches"];
 /// Where the clock may be read: everything else gets its time from there.
 const CLOCK: &str = "sys/src/clock.rs";
 
+/// The protocol: all that happens to it comes in as an argument.
+const SANS_IO: &str = "roam/src/proto/";
+
+/// What the protocol must not name, each with what it would be reaching for.
+const IO: [(&str, &str); 13] = [
+    ("gannet_net", "a socket"),
+    ("gannet_runtime", "a task"),
+    ("gannet_sys", "the system"),
+    ("net", "a socket"),
+    ("UdpSocket", "a socket"),
+    ("TcpStream", "a socket"),
+    ("TcpListener", "a socket"),
+    ("SystemTime", "a clock"),
+    ("thread", "a task"),
+    ("async", "a task"),
+    ("getrandom", "randomness"),
+    ("fs", "a file"),
+    ("process", "a process"),
+];
+
+/// What of `std::net` is a plain value.
+const ADDRESSES: [&str; 6] = [
+    "IpAddr",
+    "Ipv4Addr",
+    "Ipv6Addr",
+    "SocketAddr",
+    "SocketAddrV4",
+    "SocketAddrV6",
+];
+
 /// Whether the package or folder `user` may use the crate `used`, both by package name.
 fn may_use(user: &str, used: &str) -> bool {
     let rank = |name: &str| LAYERS.iter().position(|&layer| layer == name);
@@ -212,6 +242,48 @@ pub(crate) fn clock(path: &str, text: &str) -> Vec<String> {
     found
 }
 
+/// The protocol names no socket, clock, randomness, task or file: it is tested on virtual time.
+pub(crate) fn sans_io(path: &str, text: &str) -> Vec<String> {
+    if !path.starts_with(SANS_IO) || paths::role(path) != paths::Role::Product {
+        return Vec::new();
+    }
+    let scan = Scan::new(text);
+    let tests = scan.test_lines();
+    let mut found = Vec::new();
+    for (word, what) in IO {
+        for at in words(&scan.code, word) {
+            let at_line = line(&scan.code, at);
+            let counts = !tests.iter().any(|range| range.contains(&at_line));
+            if counts && reaches_out(&scan.code, at, word) {
+                let message = format!("`{word}` in the protocol: {what} enters as an argument");
+                found.push(violation(path, at_line, &message));
+            }
+        }
+    }
+    found
+}
+
+/// Whether the word at `at` names what it says; short names of `std` also serve as variables, but
+/// then nothing before them leads into a crate. Addresses are plain values.
+fn reaches_out(code: &str, at: usize, word: &str) -> bool {
+    let rest = code[at + word.len()..].trim_start();
+    match word {
+        "net" => {
+            let names = rest.strip_prefix("::").unwrap_or_default().trim_start();
+            let names = match names.strip_prefix('{') {
+                Some(list) => list.split('}').next().unwrap_or_default(),
+                None => word_at(names),
+            };
+            let is_address =
+                |name: &str| name.trim().is_empty() || ADDRESSES.contains(&name.trim());
+            let is_value = !names.trim().is_empty() && names.split(',').all(is_address);
+            code[..at].ends_with("std::") && !is_value
+        }
+        "thread" | "fs" | "process" => code[..at].ends_with("std::") || rest.starts_with("::"),
+        _ => true,
+    }
+}
+
 /// `Type::now` as a call or as a function's name, or a call of the method `elapsed`.
 fn reads_clock(code: &str, at: usize, word: &str, after: &str) -> bool {
     let rest = code[at + word.len()..].trim_start();
@@ -354,6 +426,54 @@ mod tests {
         ] {
             assert_eq!(loom("runtime/src/a.rs", text), [""; 0], "{text}");
         }
+    }
+
+    #[test]
+    fn protocol_that_reaches_out_is_reported() {
+        assert_eq!(
+            sans_io(
+                "roam/src/proto/a.rs",
+                "use std::io;\nuse std::net::UdpSocket;\n"
+            )[0],
+            "roam/src/proto/a.rs:2: `net` in the protocol: a socket enters as an argument"
+        );
+        for text in [
+            "use gannet_net::UdpConn;",
+            "fn f() { gannet_runtime::spawn(x) }",
+            "let now = gannet_sys::clock::now();",
+            "let key = getrandom(&mut octets);",
+            "std::thread::sleep(x);",
+            "use std::{thread, io}; fn f() { thread::spawn(x) }",
+            "async fn f() {}",
+            "use std::net::*;",
+            "use std::net::{SocketAddr, UdpSocket};",
+            "use std::net;",
+            "let now = SystemTime::UNIX_EPOCH;",
+            "std::fs::read(x)",
+        ] {
+            assert!(!sans_io("roam/src/proto/a.rs", text).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn protocol_of_values_passes() {
+        for text in [
+            "use std::net::SocketAddr;",
+            "use std::net::{IpAddr, SocketAddr};",
+            "fn f(at: std::net::Ipv4Addr) {}",
+            "use std::time::{Duration, Instant};",
+            "// std::thread, gannet_net, UdpSocket",
+            "fn f(net: u8, process: u8) {}",
+        ] {
+            let path = "roam/src/proto/a.rs";
+            assert_eq!(sans_io(path, text), [""; 0], "{text}");
+        }
+        let outside = "use gannet_net::UdpConn; use std::thread;";
+        for path in ["roam/src/endpoint.rs", "roam/src/proto/seal/tests.rs"] {
+            assert_eq!(sans_io(path, outside), [""; 0], "{path}");
+        }
+        let in_tests = "#[cfg(test)]\nmod tests {\n    use std::thread;\n}\n";
+        assert_eq!(sans_io("roam/src/proto/a.rs", in_tests), [""; 0]);
     }
 
     #[test]
