@@ -9,6 +9,7 @@ mod programs;
 mod report;
 mod test;
 mod tools;
+mod vectors;
 
 use std::env;
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ cargo xtask loom [MODEL] [--bound N]            the models; N = preemptions expl
 cargo xtask bench [SUBJECT [ARGUMENT...]]       the benchmarks, arguments passed through
 cargo xtask deep                                valgrind and AddressSanitizer
 cargo xtask mutants [NAME]                      every named mutant must be killed by its test
+cargo xtask verify-vectors [FILE...]            captured sessions of mosh, against our codecs
 cargo xtask help                                this text
 
 --no-skip makes a missing program or a skipped test a failure.";
@@ -31,6 +33,7 @@ enum Request {
     Bench(Vec<String>),
     Deep,
     Mutants { name: Option<String> },
+    VerifyVectors(Vec<String>),
     Help,
 }
 
@@ -61,6 +64,7 @@ fn run(request: Request) -> Result<(), String> {
         Request::Bench(arguments) => bench(&arguments),
         Request::Deep => deep::run(),
         Request::Mutants { name } => mutants::run(name.as_deref()),
+        Request::VerifyVectors(files) => vectors::run(&files),
         Request::Help => {
             println!("{USAGE}");
             Ok(())
@@ -88,6 +92,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "mutants" => Ok(Request::Mutants {
             name: parse_name(rest)?,
         }),
+        "verify-vectors" => Ok(Request::VerifyVectors(rest.to_vec())),
         "help" | "-h" | "--help" => Ok(Request::Help),
         "deep" => Err(format!("`deep` takes no `{}`", rest[0])),
         _ => Err(format!("no task `{name}`")),
@@ -178,6 +183,11 @@ mod tests {
         let echo = vec!["echo".to_owned(), "--rounds".to_owned(), "2".to_owned()];
         assert_eq!(parsed("bench echo --rounds 2"), Ok(Request::Bench(echo)));
         assert_eq!(parsed("deep"), Ok(Request::Deep));
+        let files = vec!["a.jsonl".to_owned(), "-v".to_owned()];
+        assert_eq!(
+            parsed("verify-vectors a.jsonl -v"),
+            Ok(Request::VerifyVectors(files))
+        );
         assert_eq!(
             parsed("mutants a"),
             Ok(Request::Mutants {
