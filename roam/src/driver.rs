@@ -73,12 +73,12 @@ impl<P: Protocol> Driver<P> {
             let received = self.receive(cx, scratch, now);
             self.watch_network(cx, now);
             let turn = self.turn(cx, scratch, now);
-            self.sockets.poll_open(cx);
+            let opened = self.sockets.poll_open(cx);
             let sent = self.send(cx, scratch);
             if turn.closed && sent.is_ready() {
                 return Poll::Ready(());
             }
-            if received || (turn.more && sent.is_ready()) {
+            if received || opened || (turn.more && sent.is_ready()) {
                 continue;
             }
             ready!(self.poll_timer(cx, turn.timeout));

@@ -58,8 +58,10 @@ impl Sockets {
         self.sockets.retain(|socket| socket.port != port);
     }
 
-    /// Goes on opening. One that cannot be opened is dropped: what it should send fails.
-    pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) {
+    /// Goes on opening. One that cannot be opened is dropped: what it should send fails. True if one is
+    /// open now, and has to be asked for what it received.
+    pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut opened_one = false;
         self.sockets.retain_mut(|socket| {
             let State::Opening(opening) = &mut socket.state else {
                 return true;
@@ -68,11 +70,13 @@ impl Sockets {
                 Poll::Pending => true,
                 Poll::Ready(Ok(opened)) => {
                     socket.state = State::open(opened);
+                    opened_one = true;
                     true
                 }
                 Poll::Ready(Err(_)) => false,
             }
         });
+        opened_one
     }
 
     /// Receives on the next socket after `from` that has something. The index to go on with, and the

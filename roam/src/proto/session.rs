@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::connection::{Arrival, Connection, PACKET_OVERHEAD, Transmit};
-use super::constants::{
-    CHAFF_MAX, FRAGMENT_HEADER_LEN, MINDELAY_CLIENT, MINDELAY_SERVER, PROTOCOL_VERSION,
-};
+use super::constants::{CHAFF_MAX, FRAGMENT_HEADER_LEN, MINDELAY_CLIENT, PROTOCOL_VERSION};
 use super::deflate::{deflate, inflate};
 use super::error::{LocalError, PeerError};
 use super::event::Event;
@@ -15,7 +13,7 @@ use super::fragment::{Assembler, Fragment, Fragmenter, Fragments};
 use super::instruction::Instruction;
 use super::key::Key;
 use super::pacer::Pacer;
-use super::policy::{HOP_GRACE, SILENT_AFTER};
+use super::policy::{GATHER_SERVER, HOP_GRACE, SILENT_AFTER};
 use super::ports::PortChange;
 use super::protocol::{Protocol, SendFailure};
 use super::receiver::{Outcome, Receiver};
@@ -60,7 +58,7 @@ impl<L: State, R: State> Session<L, R> {
     /// instructions, which hides their lengths.
     pub fn server(key: &Key, local: L, remote: R, now: Instant, random: Random) -> Self {
         let connection = Connection::server(key, now);
-        let sender = Sender::new(local, now, MINDELAY_SERVER, false);
+        let sender = Sender::new(local, now, GATHER_SERVER, false);
         Session::new(connection, sender, remote, now, random)
     }
 
