@@ -30,8 +30,12 @@ const TEXT_MAX: usize = MASKS * BLOCK_LEN - 1;
 
 const _: () = assert!(MASKS.is_power_of_two());
 
-/// A block as one number in the octet order of the wire, so that masking is one operation.
+/// A block as one number in the octet order of the wire, for sums of a few.
 type Word = u128;
+
+/// The offsets of a message's blocks. As octets, because the compiler does loops over those in the
+/// widest registers and loops over [`Word`] in the narrowest.
+type Masks = [[u8; BLOCK_LEN]; MASKS];
 
 /// The mode under one key. The key schedule and the masks' steps are wiped when it is dropped.
 pub(crate) struct Ocb {
@@ -110,7 +114,7 @@ impl Ocb {
     ) -> Result<(), Forged> {
         assert!(text.len() <= TEXT_MAX, "the caller checks the length");
         let mut around = Around {
-            masks: [0; MASKS],
+            masks: [[0; BLOCK_LEN]; MASKS],
             pad: 0,
             hash: 0,
         };
@@ -139,16 +143,19 @@ impl Ocb {
 
     /// The offsets up to number `count` at least, with `offset_0` before the first block.
     #[inline(always)]
-    fn fill(&self, masks: &mut [Word; MASKS], offset_0: Word, count: usize) {
-        masks[0] = offset_0;
+    fn fill(&self, masks: &mut Masks, offset_0: Word, count: usize) {
+        masks[0] = octets(offset_0);
         let mut have = 1;
         for step in self.steps {
             if have > count {
                 return;
             }
+            let step = octets(step);
             let (old, new) = masks.split_at_mut(have);
             for (new, old) in new.iter_mut().zip(old) {
-                *new = *old ^ step;
+                for ((new, old), step) in new.iter_mut().zip(old).zip(step) {
+                    *new = *old ^ step;
+                }
             }
             have *= 2;
         }
@@ -206,23 +213,21 @@ impl BlockCipherEncClosure for Seal<'_> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
         let (blocks, tail) = Array::slice_as_chunks_mut(self.text);
-        let mut masks = [0; MASKS];
+        let mut masks = [[0; BLOCK_LEN]; MASKS];
         let offset_0 = offset_0(backend, self.nonce);
         self.ocb.fill(&mut masks, offset_0, blocks.len());
-        let mut offset = masks[blocks.len()];
+        let mut offset = Word::from_ne_bytes(masks[blocks.len()]);
         let mut checksum = 0;
-        for (block, mask) in blocks.iter_mut().zip(&masks[1..]) {
+        for block in &*blocks {
             checksum ^= word(block);
-            mask_block(block, mask);
         }
+        mask_blocks(blocks, &masks[1..]);
         let (chunks, rest) = InOutBuf::from(&mut *blocks).into_chunks();
         for chunk in chunks {
             backend.encrypt_par_blocks(chunk);
         }
         backend.encrypt_tail_blocks(rest);
-        for (block, mask) in blocks.iter_mut().zip(&masks[1..]) {
-            mask_block(block, mask);
-        }
+        mask_blocks(blocks, &masks[1..]);
         if !tail.is_empty() {
             offset ^= self.ocb.l_star;
             checksum ^= padded(tail);
@@ -235,7 +240,7 @@ impl BlockCipherEncClosure for Seal<'_> {
 
 /// What an opening needs from the cipher in the direction of encryption.
 struct Around {
-    masks: [Word; MASKS],
+    masks: Masks,
     /// Masks a last block that is not full.
     pad: Word,
     hash: Word,
@@ -261,7 +266,7 @@ impl BlockCipherEncClosure for Prepare<'_> {
         let masks = &mut self.around.masks;
         self.ocb.fill(masks, offset_0(backend, self.nonce), full);
         if !self.text_len.is_multiple_of(BLOCK_LEN) {
-            self.around.pad = encipher(backend, masks[full] ^ self.ocb.l_star);
+            self.around.pad = encipher(backend, Word::from_ne_bytes(masks[full]) ^ self.ocb.l_star);
         }
         self.around.hash = self.ocb.hash(backend, self.associated);
     }
@@ -286,20 +291,18 @@ impl BlockCipherDecClosure for Open<'_> {
     fn call<B: BlockCipherDecBackend<BlockSize = U16>>(self, backend: &B) {
         let (blocks, tail) = Array::slice_as_chunks_mut(self.text);
         let masks = &self.around.masks;
-        for (block, mask) in blocks.iter_mut().zip(&masks[1..]) {
-            mask_block(block, mask);
-        }
+        mask_blocks(blocks, &masks[1..]);
         let (chunks, rest) = InOutBuf::from(&mut *blocks).into_chunks();
         for chunk in chunks {
             backend.decrypt_par_blocks(chunk);
         }
         backend.decrypt_tail_blocks(rest);
         let mut checksum = 0;
-        for (block, mask) in blocks.iter_mut().zip(&masks[1..]) {
-            mask_block(block, mask);
+        mask_blocks(blocks, &masks[1..]);
+        for block in &*blocks {
             checksum ^= word(block);
         }
-        let mut offset = masks[blocks.len()];
+        let mut offset = Word::from_ne_bytes(masks[blocks.len()]);
         if !tail.is_empty() {
             offset ^= self.ocb.l_star;
             mask_tail(tail, self.around.pad);
@@ -350,9 +353,13 @@ fn octets(word: Word) -> [u8; BLOCK_LEN] {
     word.to_ne_bytes()
 }
 
+/// Applies to each block the mask of its number, in one loop over all the octets.
 #[inline(always)]
-fn mask_block(block: &mut aes::Block, mask: &Word) {
-    *block = octets(word(block) ^ mask).into();
+fn mask_blocks(blocks: &mut [aes::Block], masks: &[[u8; BLOCK_LEN]]) {
+    let octets = Array::slice_as_flattened_mut(blocks);
+    for (octet, mask) in octets.iter_mut().zip(masks.as_flattened()) {
+        *octet ^= mask;
+    }
 }
 
 #[inline(always)]
