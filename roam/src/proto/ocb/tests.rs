@@ -172,7 +172,7 @@ proptest! {
     }
 }
 
-/// A hundred thousand, unless the build is without optimisation: there they take a minute.
+/// A hundred thousand, unless the build is without optimisation: there they take half a minute.
 const CASES: u32 = if cfg!(debug_assertions) {
     4_000
 } else {
