@@ -172,9 +172,4 @@ proptest! {
     }
 }
 
-/// A hundred thousand, unless the build is without optimisation: there they take half a minute.
-const CASES: u32 = if cfg!(debug_assertions) {
-    4_000
-} else {
-    100_000
-};
+const CASES: u32 = 100_000;
