@@ -16,7 +16,7 @@ struct Program {
     maker: Option<&'static str>,
 }
 
-const PROGRAMS: [Program; 9] = [
+const PROGRAMS: [Program; 14] = [
     Program {
         name: "nc",
         package: "netcat-openbsd",
@@ -58,8 +58,33 @@ const PROGRAMS: [Program; 9] = [
         maker: None,
     },
     Program {
+        name: "nsenter",
+        package: "util-linux",
+        maker: None,
+    },
+    Program {
         name: "ps",
         package: "procps",
+        maker: None,
+    },
+    Program {
+        name: "nft",
+        package: "nftables",
+        maker: None,
+    },
+    Program {
+        name: "mosh",
+        package: "mosh",
+        maker: None,
+    },
+    Program {
+        name: "mosh-server",
+        package: "mosh",
+        maker: None,
+    },
+    Program {
+        name: "mosh-client",
+        package: "mosh",
         maker: None,
     },
 ];
@@ -90,7 +115,8 @@ pub(crate) fn prepare() -> Vec<&'static str> {
     if before.is_empty() {
         return Vec::new();
     }
-    let packages: Vec<&str> = before.iter().map(|program| program.package).collect();
+    let mut packages: Vec<&str> = before.iter().map(|program| program.package).collect();
+    packages.dedup(); // Programs of one package stand together in the list.
     if let Err(error) = install(&packages) {
         println!("{error}");
     }
