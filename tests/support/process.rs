@@ -134,6 +134,17 @@ impl Process {
         self.line_of(&self.stdout, prefix)
     }
 
+    /// Waits for `end` on its standard output; returns what came before.
+    #[track_caller]
+    pub(crate) fn text_before(&self, end: &str) -> String {
+        let find = |data: &[u8], _| {
+            let text = String::from_utf8_lossy(data);
+            text.split_once(end).map(|(before, _)| before.to_owned())
+        };
+        let found = self.stdout.wait(find);
+        found.unwrap_or_else(|| panic!("{}: no {end:?}; {}", self.name, self.described()))
+    }
+
     /// As [`line`](Self::line), of standard error.
     #[track_caller]
     pub(crate) fn error_line(&self, prefix: &str) -> String {
