@@ -2,14 +2,19 @@
 //!
 //! Not run by the usual harness, which starts as many tests at a time as there are processors: these
 //! wait most of their time. Arguments are those of a usual test binary, and `--runs N`, which repeats
-//! everything and prints the failures of each scenario, and `--at-once N`.
+//! everything and prints the failures of each scenario, and `--at-once N`. With `--measure [FIGURE]...`
+//! no scenario runs, but a table of figures is printed, see `measure.rs`.
 
 mod support;
 
+#[path = "roam_real/capture.rs"]
+mod capture;
 #[path = "roam_real/ending.rs"]
 mod ending;
 #[path = "roam_real/faults.rs"]
 mod faults;
+#[path = "roam_real/measure.rs"]
+mod measure;
 #[path = "roam_real/roaming.rs"]
 mod roaming;
 #[path = "roam_real/runner.rs"]
@@ -99,6 +104,7 @@ fn pairs() -> Vec<Pair> {
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match parse(&arguments) {
+        Ok(options) if options.is_measured => measure::run(&options.filters, &pairs()),
         Ok(options) => runner::run(&options, SCENARIOS, &pairs()),
         Err(error) => {
             eprintln!("{error}");
@@ -114,6 +120,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         runs: 1,
         at_once: AT_ONCE,
         list: false,
+        is_measured: false,
     };
     let mut rest = arguments.iter();
     while let Some(word) = rest.next() {
@@ -125,6 +132,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
         match word.as_str() {
             "--runs" => options.runs = number()?,
             "--at-once" => options.at_once = number()?,
+            "--measure" => options.is_measured = true,
             "--list" => options.list = true,
             "--skip" => options.skips.extend(rest.next().cloned()),
             // What the usual harness is told, and what is of no use here.

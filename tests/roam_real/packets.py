@@ -1,14 +1,13 @@
 """What `nft` and `ip` cannot do. Run as: python3 -c SCRIPT COMMAND ARGUMENT...
 
 flush              forget every connection that the router translates
-capture INTERFACE  a line for each datagram from or to port 60001: microseconds, `up` or `down`, the
-                   client's address and port, length of the payload; `ready` comes first
+capture INTERFACE  a line for each datagram from or to port 60001: `up` or `down`, and the client's
+                   address and port; `ready` comes first
 """
 
 import socket
 import struct
 import sys
-import time
 
 SERVER_PORT = 60001
 
@@ -25,8 +24,8 @@ def flush():
         sys.exit(f"flush: error {code}")
 
 
-def datagrams(frame):
-    """The UDP datagram in an Ethernet frame: both addresses and ports, and the payload's length."""
+def ends(frame):
+    """Where the UDP datagram in an Ethernet frame comes from and goes to: addresses and ports."""
     kind = frame[12:14]
     if kind == b"\x08\x00" and frame[23] == 17:
         start = 14 + (frame[14] & 15) * 4
@@ -36,8 +35,8 @@ def datagrams(frame):
         hosts = [socket.inet_ntop(socket.AF_INET6, frame[at:at + 16]) for at in (22, 38)]
     else:
         return None
-    source, destination, length = struct.unpack_from("!HHH", frame, start)
-    return (hosts[0], source), (hosts[1], destination), length - 8
+    source, destination = struct.unpack_from("!HH", frame, start)
+    return (hosts[0], source), (hosts[1], destination)
 
 
 def capture(interface):
@@ -46,15 +45,14 @@ def capture(interface):
         packets.bind((interface, every_protocol))
         print("ready", flush=True)
         while True:
-            found = datagrams(packets.recv(65536))
+            found = ends(packets.recv(65536))
             if found is None:
                 continue
-            now = time.monotonic_ns() // 1000
-            source, destination, length = found
+            source, destination = found
             if destination[1] == SERVER_PORT:
-                print(now, "up", *source, length, flush=True)
+                print("up", *source, flush=True)
             elif source[1] == SERVER_PORT:
-                print(now, "down", *destination, length, flush=True)
+                print("down", *destination, flush=True)
 
 
 {"flush": flush, "capture": capture}[sys.argv[1]](*sys.argv[2:])

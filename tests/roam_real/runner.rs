@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use crate::session::Pair;
 use crate::support::watchdog::Watchdog;
-use std::time::Duration;
 
 /// How long one run of one scenario may take; every wait in it is bounded too.
 const TRIAL_LIMIT: Duration = Duration::from_secs(300);
@@ -27,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) at_once: usize,
     /// Whether to list the names only.
     pub(crate) list: bool,
+    /// Whether to measure in place of testing.
+    pub(crate) is_measured: bool,
 }
 
 /// One scenario with one pair.

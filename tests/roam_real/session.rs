@@ -95,6 +95,14 @@ impl Session {
         Session::of(client, server)
     }
 
+    /// As [`start`](Self::start) with both programs on the server's host.
+    #[track_caller]
+    pub(crate) fn on_loopback(pair: &Pair, command: &[&str]) -> Self {
+        let server = Server::start(pair, World::new(), "127.0.0.1", command);
+        let client = server.client_at(Place::Server, &server.key, USUAL);
+        Session::of(client, server)
+    }
+
     /// As [`start`](Self::start) over IPv4, with a shell that waits for a command.
     #[track_caller]
     pub(crate) fn shell(pair: &Pair) -> Self {
@@ -233,7 +241,11 @@ impl Server {
     /// Starts a client of it.
     #[track_caller]
     pub(crate) fn client(&self, key: &str, window: Window) -> Terminal {
-        let mut command = on_terminal(&self.world, Place::Client, window);
+        self.client_at(Place::Client, key, window)
+    }
+
+    fn client_at(&self, place: Place, key: &str, window: Window) -> Terminal {
+        let mut command = on_terminal(&self.world, place, window);
         command.arg(&self.pair.client).args([&self.ip, PORT]);
         command.env("MOSH_KEY", key);
         Terminal::start(command, window)
