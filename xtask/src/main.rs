@@ -7,6 +7,7 @@ mod loom;
 mod mutants;
 mod programs;
 mod report;
+mod soak;
 mod test;
 mod tools;
 mod vectors;
@@ -18,7 +19,9 @@ const USAGE: &str = "\
 cargo xtask test [--no-skip] [--only STEP]...   fmt, clippy, docs, tests, loom, in this order
 cargo xtask loom [MODEL] [--bound N]            the models; N = preemptions explored (default 2)
 cargo xtask bench [SUBJECT [ARGUMENT...]]       the benchmarks, arguments passed through
+cargo xtask bench roam [NAME]...                recovery times beside those of real mosh
 cargo xtask deep                                valgrind and AddressSanitizer
+cargo xtask soak roam_real [--runs N] [NAME]... the scenarios with real mosh, N times (default 20)
 cargo xtask mutants [NAME]                      every named mutant must be killed by its test
 cargo xtask verify-vectors [FILE...]            captured sessions of mosh, against our codecs
 cargo xtask help                                this text
@@ -32,6 +35,7 @@ enum Request {
     Loom { model: Option<String>, bound: u32 },
     Bench(Vec<String>),
     Deep,
+    Soak(soak::Options),
     Mutants { name: Option<String> },
     VerifyVectors(Vec<String>),
     Help,
@@ -63,6 +67,7 @@ fn run(request: Request) -> Result<(), String> {
         }
         Request::Bench(arguments) => bench(&arguments),
         Request::Deep => deep::run(),
+        Request::Soak(options) => soak::run(&options),
         Request::Mutants { name } => mutants::run(name.as_deref()),
         Request::VerifyVectors(files) => vectors::run(&files),
         Request::Help => {
@@ -73,6 +78,10 @@ fn run(request: Request) -> Result<(), String> {
 }
 
 fn bench(arguments: &[String]) -> Result<(), String> {
+    match arguments {
+        [subject, names @ ..] if subject == "roam" => return soak::measure(names),
+        _ => {}
+    }
     let mut command = tools::cargo();
     command
         .args(["run", "--release", "-p", "gannet-benches", "--"])
@@ -89,6 +98,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "loom" => parse_loom(rest),
         "bench" => Ok(Request::Bench(rest.to_vec())),
         "deep" if rest.is_empty() => Ok(Request::Deep),
+        "soak" => soak::parse(rest).map(Request::Soak),
         "mutants" => Ok(Request::Mutants {
             name: parse_name(rest)?,
         }),
