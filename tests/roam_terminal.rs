@@ -5,5 +5,22 @@
 mod emulator;
 #[path = "../examples/support/paint.rs"]
 mod paint;
+#[path = "../examples/support/program.rs"]
+mod program;
 #[path = "../examples/support/screen.rs"]
 mod screen;
+#[path = "../examples/support/select.rs"]
+mod select;
+
+#[path = "../examples/roam_shell/args.rs"]
+mod args;
+#[path = "../examples/roam_shell/command.rs"]
+mod command;
+#[path = "../examples/roam_shell/echo_ack.rs"]
+mod echo_ack;
+#[path = "../examples/roam_shell/hold.rs"]
+mod hold;
+#[path = "../examples/roam_shell/pty.rs"]
+mod pty;
+#[path = "../examples/roam_shell/shell.rs"]
+mod shell;

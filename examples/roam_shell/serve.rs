@@ -1,0 +1,155 @@
+//! The session: what the user does goes to the shell, and its screen to the user.
+
+use std::future::pending;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use gannet::roam::{Bound, Server, Session, UserStream};
+use gannet::time;
+use signal_hook::consts::SIGHUP;
+
+use crate::args::Arguments;
+use crate::detach::Announcement;
+use crate::program::complain;
+use crate::pty::Held;
+use crate::screen::{Screen, Size};
+use crate::select::{First, first};
+use crate::shell::{Shell, Step};
+use crate::signals::StopSignal;
+
+/// How long a server waits for its client: mosh-wire §10.
+const FIRST_CONTACT: Duration = Duration::from_secs(60);
+
+/// Announces the server, and serves until the command ends, the client leaves or a signal comes.
+///
+/// # Errors
+/// If no port is to be had, or no client came.
+pub(crate) async fn serve(
+    arguments: &Arguments,
+    held: Held,
+    announcement: Announcement,
+) -> io::Result<()> {
+    // The one who started the server may hang up; that it was caught is all there is to do.
+    signal_hook::flag::register(SIGHUP, Arc::new(AtomicBool::new(false)))?;
+    let stop = StopSignal::catch()?;
+    let bound = bind(arguments).await?;
+    let (port, key) = (bound.local_addr().port(), bound.key().to_text());
+    let mut serving = Serving {
+        session: bound.session(Screen::blank(Size::default()), UserStream::new()),
+        shell: Shell::new(held.adopt()?),
+        read: 0,
+    };
+    announcement.tell(port, key.as_str())?;
+    drop(key);
+    let result = match first(stop.wait(), serving.run()).await {
+        First::Left(()) => Ok(()),
+        First::Right(result) => result,
+    };
+    serving.end().await;
+    result
+}
+
+/// Binds the address that is wanted, or any.
+async fn bind(arguments: &Arguments) -> io::Result<Bound> {
+    let mut server = Server::new().ports(arguments.ports.clone());
+    if let Some(ip) = &arguments.ip {
+        match ip.parse::<IpAddr>() {
+            Ok(ip) => server = server.address(ip),
+            Err(err) => complain("roam_shell", &format_args!("{ip}: {err}")),
+        }
+    }
+    let bound = server.bind().await?;
+    if let (Some(ip), Some(err)) = (&arguments.ip, bound.address_failure()) {
+        complain(
+            "roam_shell",
+            &format_args!("{ip}: {err}; listening on any address"),
+        );
+    }
+    Ok(bound)
+}
+
+/// A session with the client and the command.
+struct Serving {
+    session: Session<Screen, UserStream>,
+    shell: Shell,
+    /// How far the user's events were given to the shell.
+    read: u64,
+}
+
+/// What happens next.
+enum Next {
+    User,
+    Closed,
+    Shell(Step),
+    Time,
+}
+
+impl Serving {
+    /// Serves until the command has ended or the client leaves.
+    async fn run(&mut self) -> io::Result<()> {
+        let limit = time::timeout(FIRST_CONTACT, self.session.recv()).await;
+        let Ok(first_state) = limit else {
+            return Err(io::Error::other("No connection within 60 seconds."));
+        };
+        let mut is_open = first_state.is_some();
+        if is_open {
+            self.take_events()?;
+        }
+        while is_open {
+            let now = time::now();
+            let screen = self.shell.screen(now);
+            self.session.update(|shown| *shown = screen);
+            match self.next().await? {
+                Next::User => self.take_events()?,
+                Next::Closed => is_open = false,
+                Next::Shell(Step::Output) | Next::Time => {}
+                Next::Shell(Step::End) => {
+                    let screen = self.shell.screen(time::now());
+                    self.session.update(|shown| *shown = screen);
+                    is_open = false;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the client, if there is one, and waits until it knows or is not there any more.
+    async fn end(self) {
+        if self.session.peer_addr().is_some() {
+            self.session.shut_down().await;
+        }
+        if let Some(status) = self.shell.status() {
+            complain("roam_shell", &format_args!("the command ended: {status}"));
+        }
+    }
+
+    async fn next(&mut self) -> io::Result<Next> {
+        let deadline = self.shell.next_deadline();
+        let (session, shell) = (&self.session, &mut self.shell);
+        let user = first(session.recv(), sleep_until(deadline));
+        match first(user, shell.step()).await {
+            First::Left(First::Left(Some(_))) => Ok(Next::User),
+            First::Left(First::Left(None)) => Ok(Next::Closed),
+            First::Left(First::Right(())) => Ok(Next::Time),
+            First::Right(step) => step.map(Next::Shell),
+        }
+    }
+
+    /// Gives the shell what the user did since the last time.
+    fn take_events(&mut self) -> io::Result<()> {
+        let (state, user) = self.session.remote();
+        let events = user.since(self.read);
+        self.read = user.end();
+        self.shell.user(state, &events, time::now())
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => time::sleep_until(deadline).await,
+        None => pending().await,
+    }
+}
