@@ -24,3 +24,14 @@ mod hold;
 mod pty;
 #[path = "../examples/roam_shell/shell.rs"]
 mod shell;
+
+#[path = "../examples/roam_attach/banner.rs"]
+mod banner;
+#[path = "../examples/roam_attach/keys.rs"]
+mod keys;
+#[path = "../examples/roam_attach/options.rs"]
+mod options;
+#[path = "../examples/roam_attach/secret.rs"]
+mod secret;
+#[path = "../examples/roam_attach/terminal.rs"]
+mod terminal;
