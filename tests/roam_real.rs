@@ -29,10 +29,12 @@ mod terminal;
 mod world;
 
 use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use runner::{Options, Scenario};
 use session::Pair;
+use support::process::example;
 
 /// How many scenarios run at the same time, unless told otherwise.
 const AT_ONCE: usize = 24;
@@ -93,12 +95,25 @@ const SCENARIOS: &[Scenario] = &[
 
 /// Who is tried with whom.
 fn pairs() -> Vec<Pair> {
-    // Both of mosh: what fails with these is wrong in the tests.
-    vec![Pair {
-        server: "mosh-server".into(),
-        client: "mosh-client".into(),
-        gives_up: "did not make a successful connection",
-    }]
+    let (shell, attach) = (example("roam_shell"), example("roam_attach"));
+    let mosh = (PathBuf::from("mosh-server"), PathBuf::from("mosh-client"));
+    [
+        // Both of mosh: what fails with these is wrong in the tests.
+        (&mosh.0, &mosh.1),
+        (&shell, &mosh.1),
+        (&mosh.0, &attach),
+        (&shell, &attach),
+    ]
+    .map(|(server, client)| Pair {
+        server: server.clone(),
+        client: client.clone(),
+        gives_up: if client == &attach {
+            "the server was never heard"
+        } else {
+            "did not make a successful connection"
+        },
+    })
+    .into()
 }
 
 fn main() -> ExitCode {

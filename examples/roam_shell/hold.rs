@@ -13,7 +13,6 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use rustix::process::{ioctl_tiocsctty, setsid};
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use crate::program;
 
@@ -54,10 +53,6 @@ fn wait_and_become(
     if !wait_for_line(&terminal)? {
         return Ok(());
     }
-    // It was off so that the line would not show up.
-    let mut modes = tcgetattr(&terminal)?;
-    modes.local_modes.insert(LocalModes::ECHO);
-    tcsetattr(&terminal, OptionalActions::Now, &modes)?;
     drop(terminal);
     Err(Command::new(file).arg0(name).args(args).exec())
 }

@@ -4,15 +4,14 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use gannet::AsyncFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{
-    InputModes, LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize,
-};
+use rustix::termios::{InputModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use crate::command::Program;
 use crate::hold::HOLD;
@@ -20,6 +19,9 @@ use crate::screen::Size;
 
 /// What lets the command run, if it is the first that is written.
 pub(crate) const RELEASE: &[u8] = b"\n";
+
+/// What the terminal shows of it, before anything else.
+const RELEASE_ECHO: &[u8] = b"\r\n";
 
 /// A command that has its terminal and does not run yet.
 ///
@@ -45,8 +47,6 @@ impl Held {
         let mut modes = tcgetattr(&slave)?;
         // Erasing a character erases all of its bytes.
         modes.input_modes.insert(InputModes::IUTF8);
-        // The line that releases the command is not to be seen; the holder sets this again.
-        modes.local_modes.remove(LocalModes::ECHO);
         tcsetattr(&slave, OptionalActions::Now, &modes)?;
 
         let mut command = Command::new(holder);
@@ -77,6 +77,7 @@ impl Held {
             master: AsyncFd::new(self.master)?,
             ended: AsyncFd::new(ended)?,
             child: Mutex::new(self.child),
+            hidden: AtomicUsize::new(RELEASE_ECHO.len()),
         })
     }
 }
@@ -88,6 +89,9 @@ pub(crate) struct Pty {
     control: OwnedFd,
     ended: AsyncFd,
     child: Mutex<Child>,
+    /// Octets of output that are left out: the echo of the release. It stays on meanwhile, or the first
+    /// keys of a fast typist would not be echoed.
+    hidden: AtomicUsize,
 }
 
 impl Pty {
@@ -99,13 +103,22 @@ impl Pty {
     /// # Errors
     /// Those of `read(2)`.
     pub(crate) async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = self
-            .master
-            .read_with(|fd| Ok(rustix::io::read(fd, &mut *buf)?));
-        match read.await {
-            // The end of a terminal, where other files return 0.
-            Err(err) if err.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(0),
-            result => result,
+        loop {
+            let read = self
+                .master
+                .read_with(|fd| Ok(rustix::io::read(fd, &mut *buf)?));
+            let len = match read.await {
+                Ok(len) => len,
+                // The end of a terminal, where other files return 0.
+                Err(err) if err.raw_os_error() == Some(Errno::IO.raw_os_error()) => return Ok(0),
+                Err(err) => return Err(err),
+            };
+            let hidden = self.hidden.load(Ordering::Relaxed).min(len);
+            self.hidden.fetch_sub(hidden, Ordering::Relaxed);
+            buf.copy_within(hidden..len, 0);
+            if len == 0 || len > hidden {
+                return Ok(len - hidden);
+            }
         }
     }
 

@@ -170,8 +170,19 @@ impl World {
     /// How many datagrams reached the router, `"up"` from the client or `"down"` from the server.
     #[track_caller]
     pub(crate) fn count(&self, direction: &str) -> u64 {
-        let words = ["nft", "list", "counter", "inet", "roam", direction];
-        let text = self.run(Place::Router, &words);
+        self.counter(Place::Router, direction)
+    }
+
+    /// How many datagrams the server's host has got from 10.77.1.`host`.
+    #[track_caller]
+    pub(crate) fn heard_from(&self, host: u8) -> u64 {
+        self.counter(Place::Server, &format!("host{host}"))
+    }
+
+    #[track_caller]
+    fn counter(&self, place: Place, name: &str) -> u64 {
+        let words = ["nft", "list", "counter", "inet", "roam", name];
+        let text = self.run(place, &words);
         let mut words = text.split_whitespace();
         let count = words.find(|&word| word == "packets").and(words.next());
         count.and_then(|count| count.parse().ok()).expect("a count")

@@ -47,6 +47,10 @@ add table inet roam
 add set inet roam peers { type ipv4_addr . inet_service; flags dynamic; size 1024; }
 add set inet roam peers6 { type ipv6_addr . inet_service; flags dynamic; size 1024; }
 add chain inet roam arrive { type filter hook input priority 0; }
+$(for host in 2 3 4 5; do
+    echo "add counter inet roam host$host"
+    echo "add rule inet roam arrive ip saddr 10.77.1.$host udp dport 60001 counter name host$host"
+done)
 add rule inet roam arrive udp dport 60001 add @peers { ip saddr . udp sport }
 add rule inet roam arrive udp dport 60001 add @peers6 { ip6 saddr . udp sport }
 RULES

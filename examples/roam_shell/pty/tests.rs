@@ -179,6 +179,7 @@ fn program_that_waits_is_hung_up_with_its_terminal() {
             control,
             ended,
             child,
+            ..
         } = held.adopt().expect("a terminal");
         drop((master, control));
         let mut child = child.into_inner().expect("nobody panicked");
