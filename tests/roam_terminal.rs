@@ -20,6 +20,8 @@ mod command;
 mod echo_ack;
 #[path = "../examples/roam_shell/hold.rs"]
 mod hold;
+#[path = "../examples/roam_shell/limits.rs"]
+mod limits;
 #[path = "../examples/roam_shell/pty.rs"]
 mod pty;
 #[path = "../examples/roam_shell/shell.rs"]

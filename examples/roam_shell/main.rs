@@ -26,6 +26,7 @@ mod command;
 mod detach;
 mod echo_ack;
 mod hold;
+mod limits;
 mod pty;
 mod serve;
 mod shell;

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use gannet::roam::{Bound, Server, Session, UserStream};
+use gannet::roam::{Bound, Event, Server, Session, UserStream};
 use gannet::time;
-use signal_hook::consts::SIGHUP;
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 
 use crate::args::Arguments;
 use crate::detach::Announcement;
+use crate::limits::Limits;
 use crate::program::complain;
 use crate::pty::Held;
 use crate::screen::{Screen, Size};
@@ -41,6 +42,9 @@ pub(crate) async fn serve(
         session: bound.session(Screen::blank(Size::default()), UserStream::new()),
         shell: Shell::new(held.adopt()?),
         read: 0,
+        stop_if_silent: StopSignal::catch_these(&[SIGUSR1])?,
+        limits: Limits::of_environment(),
+        verbose: arguments.verbose,
     };
     announcement.tell(port, key.as_str())?;
     drop(key);
@@ -77,6 +81,10 @@ struct Serving {
     shell: Shell,
     /// How far the user's events were given to the shell.
     read: u64,
+    stop_if_silent: StopSignal,
+    limits: Limits,
+    /// Says on standard error where the client is.
+    verbose: bool,
 }
 
 /// What happens next.
@@ -84,6 +92,9 @@ enum Next {
     User,
     Closed,
     Shell(Step),
+    Event(Event),
+    /// SIGUSR1: the end, if the client is silent.
+    Asked,
     Time,
 }
 
@@ -104,15 +115,15 @@ impl Serving {
             self.session.update(|shown| *shown = screen);
             match self.next().await? {
                 Next::User => self.take_events()?,
-                Next::Closed => is_open = false,
-                Next::Shell(Step::Output) | Next::Time => {}
-                Next::Shell(Step::End) => {
-                    let screen = self.shell.screen(time::now());
-                    self.session.update(|shown| *shown = screen);
-                    is_open = false;
-                }
+                Next::Closed | Next::Shell(Step::End) => is_open = false,
+                Next::Shell(Step::Output) => {}
+                Next::Event(event) => self.report(&event),
+                Next::Asked => is_open = self.silence() < self.limits.signal,
+                Next::Time => is_open = !self.is_given_up(),
             }
         }
+        let screen = self.shell.screen(time::now());
+        self.session.update(|shown| *shown = screen);
         Ok(())
     }
 
@@ -127,14 +138,63 @@ impl Serving {
     }
 
     async fn next(&mut self) -> io::Result<Next> {
-        let deadline = self.shell.next_deadline();
+        let end = self.limits.network.map(|limit| {
+            let left = limit.saturating_sub(self.silence());
+            time::now() + left
+        });
+        let deadline = [self.shell.next_deadline(), end]
+            .into_iter()
+            .flatten()
+            .min();
         let (session, shell) = (&self.session, &mut self.shell);
-        let user = first(session.recv(), sleep_until(deadline));
-        match first(user, shell.step()).await {
-            First::Left(First::Left(Some(_))) => Ok(Next::User),
-            First::Left(First::Left(None)) => Ok(Next::Closed),
-            First::Left(First::Right(())) => Ok(Next::Time),
+        let asked = async {
+            self.stop_if_silent.wait().await;
+            Next::Asked
+        };
+        let user = async {
+            let state = session.recv().await;
+            state.map_or(Next::Closed, |_| Next::User)
+        };
+        let told = async {
+            let event = session.event().await;
+            event.map_or(Next::Closed, Next::Event)
+        };
+        let late = async {
+            sleep_until(deadline).await;
+            Next::Time
+        };
+        let outside = either(either(user, told), either(asked, late));
+        match first(outside, shell.step()).await {
+            First::Left(next) => Ok(next),
             First::Right(step) => step.map(Next::Shell),
+        }
+    }
+
+    /// How long ago the client was heard.
+    fn silence(&self) -> Duration {
+        self.session.silence().unwrap_or_default()
+    }
+
+    /// Whether the client has been silent for longer than it may be.
+    fn is_given_up(&self) -> bool {
+        let limit = self.limits.network;
+        limit.is_some_and(|limit| self.silence() >= limit)
+    }
+
+    /// Says where the client is, if that is wanted.
+    fn report(&self, event: &Event) {
+        if !self.verbose {
+            return;
+        }
+        match event {
+            Event::Attached { peer } => {
+                complain("roam_shell", &format_args!("attached to client at {peer}"));
+            }
+            Event::Roamed { to, .. } => {
+                complain("roam_shell", &format_args!("client moved to {to}"));
+            }
+            Event::Detached => complain("roam_shell", &"detached from client"),
+            _ => {}
         }
     }
 
@@ -144,6 +204,13 @@ impl Serving {
         let events = user.since(self.read);
         self.read = user.end();
         self.shell.user(state, &events, time::now())
+    }
+}
+
+/// Waits for one of two things of the same kind.
+async fn either<T>(left: impl Future<Output = T>, right: impl Future<Output = T>) -> T {
+    match first(left, right).await {
+        First::Left(output) | First::Right(output) => output,
     }
 }
 

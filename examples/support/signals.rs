@@ -18,10 +18,19 @@ impl StopSignal {
     /// # Errors
     /// Those of making a socket pair and of `sigaction(2)`.
     pub(crate) fn catch() -> io::Result<Self> {
+        StopSignal::catch_these(&[SIGINT, SIGTERM])
+    }
+
+    /// Catches these signals instead.
+    ///
+    /// # Errors
+    /// As [`catch`](Self::catch).
+    pub(crate) fn catch_these(signals: &[i32]) -> io::Result<Self> {
         let (receiver, sender) = Std::pair()?;
-        // The handler writes one byte, which is all that a signal handler may safely do.
-        pipe::register(SIGINT, sender.try_clone()?)?;
-        pipe::register(SIGTERM, sender)?;
+        for &signal in signals {
+            // The handler writes one byte, which is all that a signal handler may safely do.
+            pipe::register(signal, sender.try_clone()?)?;
+        }
         Ok(StopSignal {
             pipe: UnixStream::try_from(receiver)?,
         })
