@@ -15,7 +15,7 @@ pub(super) const SILENT_AFTER: Duration = super::constants::BANNER_CONTACT;
 
 /// Bytes in the states of the peer that are held. mosh bounds their number only, which a hostile
 /// peer fills with big ones.
-pub(super) const RECEIVED_BYTES_MAX: usize = 40 << 20;
+pub(super) const RECEIVED_BYTES_MAX: usize = 32 << 20;
 
 /// How long a server gathers what follows a change. mosh waits 8 ms; what a program prints at once is
 /// there within less, and the frame interval bounds the rate anyway.

@@ -107,10 +107,10 @@ impl<R: State> Receiver<R> {
         }
         let after = self.held.partition_point(|held| held.number < new);
         let outcome = if after == self.held.len() {
-            Outcome::Newest {
-                asks: !instruction.diff.is_empty(),
-                changed: state != self.newest().state,
-            }
+            let changed = state != self.newest().state;
+            // A change may need no octets, if it is back to what the peer knows that we hold.
+            let asks = changed || !instruction.diff.is_empty();
+            Outcome::Newest { asks, changed }
         } else {
             Outcome::Late
         };
@@ -176,3 +176,6 @@ impl<R: State> Receiver<R> {
         self.memory
     }
 }
+
+#[cfg(test)]
+mod tests;
