@@ -71,8 +71,10 @@ pub(super) enum Ending {
 #[derive(Debug)]
 pub(super) struct Sender<L> {
     current: L,
-    /// Grows with each change of `current`: equal versions are equal states.
+    /// Which version of the state `current` is: equal versions are equal states.
     version: u64,
+    /// The newest version there ever was. `version` goes back when a change is taken back.
+    versions: u64,
     sent: VecDeque<Sent<L>>,
     /// The least time between a change and the datagram that tells of it, to gather what follows.
     min_delay: Duration,
@@ -88,6 +90,8 @@ pub(super) struct Sender<L> {
     answer_repeat_at: Instant,
     /// How often the newest state was sent in vain.
     rounds: u32,
+    /// What was sent until then is lost, as far as we know.
+    lost_until: Option<Instant>,
     /// The oldest state that asks for an answer: its number and when it was sent first.
     asked: Option<(u64, Instant)>,
     /// The next state has to have a number of its own.
@@ -116,6 +120,7 @@ impl<L: State> Sender<L> {
         Sender {
             current: initial,
             version: 0,
+            versions: 0,
             sent: VecDeque::from([first]),
             min_delay,
             changed_at: None,
@@ -126,6 +131,7 @@ impl<L: State> Sender<L> {
             repeats: 0,
             answer_repeat_at: now,
             rounds: 0,
+            lost_until: None,
             asked: None,
             challenge: false,
             probes,
@@ -144,11 +150,12 @@ impl<L: State> Sender<L> {
         }
         let result = change(&mut self.current);
         let last = self.last();
-        self.version = if self.current == last.state {
-            last.version
+        if self.current == last.state {
+            self.version = last.version;
         } else {
-            self.version + 1
-        };
+            self.versions += 1;
+            self.version = self.versions;
+        }
         result
     }
 
@@ -168,8 +175,10 @@ impl<L: State> Sender<L> {
 
     /// The entry that the peer holds unless something was lost.
     fn assumed(&self, pace: &Pace) -> &Sent<L> {
-        let in_time =
-            |sent: &&Sent<L>| pace.now.saturating_duration_since(sent.at) < pace.rto + ACK_DELAY;
+        let in_time = |sent: &&Sent<L>| {
+            pace.now.saturating_duration_since(sent.at) < pace.rto + ACK_DELAY
+                && self.lost_until.is_none_or(|until| sent.at > until)
+        };
         let held = self.sent.iter().skip(1).take_while(in_time).last();
         held.unwrap_or_else(|| self.first())
     }
@@ -250,7 +259,8 @@ impl<L: State> Sender<L> {
             return Tick::Due(self.heartbeat(pace, old));
         }
         let again = self.version == self.last().version && !self.is_ending();
-        if again {
+        let waited = pace.now.saturating_duration_since(self.last().at);
+        if again && waited >= pace.rto + ACK_DELAY {
             self.rounds = self.rounds.saturating_add(1);
         }
         Tick::Due(self.commit(pace, old, diff, again))
@@ -259,6 +269,10 @@ impl<L: State> Sender<L> {
     /// The difference to send, and the number of the state that it is from.
     fn difference(&self, pace: &Pace) -> (u64, Vec<u8>) {
         let (assumed, first) = (self.assumed(pace), self.first());
+        if self.last().number == SHUTDOWN {
+            // Always the same number, so it has to be the same step: one from itself leads nowhere.
+            return (first.number, self.current.diff_from(&first.state));
+        }
         let diff = self.current.diff_from(&assumed.state);
         if assumed.number == first.number {
             return (first.number, diff);
@@ -296,63 +310,92 @@ impl<L: State> Sender<L> {
         let first = self.first();
         let number = first.number;
         let diff = self.current.diff_from(&first.state);
-        if !diff.is_empty() && diff.len() <= room {
+        if diff.is_empty() {
+            return self.commit(pace, number, L::probe(), false);
+        }
+        if diff.len() <= room {
             return self.commit(pace, number, diff, false);
         }
-        // Too big before the path is proved: the peer is asked about what it is thought to have. A
-        // state that it has left behind would take its copy back.
-        let known = self.assumed(pace);
-        let (number, version, state) = (known.number, known.version, known.state.clone());
-        let current = std::mem::replace(&mut self.current, state);
-        let newest = std::mem::replace(&mut self.version, version);
-        let update = self.commit(pace, number, L::probe(), false);
-        self.current = current;
-        self.version = newest;
-        update
+        self.ask(pace)
+    }
+
+    /// Asks the peer about what it is thought to have, because what is new is too big before the path
+    /// is proved. A state that it has left behind would take its copy back.
+    fn ask(&mut self, pace: &Pace) -> Update {
+        let last = self.last().number;
+        let known = if last == SHUTDOWN {
+            self.first()
+        } else {
+            self.assumed(pace)
+        };
+        let (old, version, state) = (known.number, known.version, known.state.clone());
+        // The last number is for the last state, and nothing comes after it: then only the timestamps
+        // of the answer tell that the path works.
+        let new = if last == SHUTDOWN { old } else { last + 1 };
+        if new != old {
+            let sent = Sent {
+                number: new,
+                at: pace.now,
+                version,
+                state,
+            };
+            self.append(sent);
+        }
+        self.started(pace);
+        self.update_to(old, new, L::probe(), new == old)
     }
 
     /// Numbers the current state, unless it has a number, and starts the clocks.
     fn commit(&mut self, pace: &Pace, old: u64, diff: Vec<u8>, again: bool) -> Update {
-        let ending = self.is_ending();
         let last = self.last().number;
-        let repeats = again || (ending && last == SHUTDOWN);
+        let repeats = again || last == SHUTDOWN;
         if repeats {
             if let Some(last) = self.sent.back_mut() {
                 last.at = pace.now;
             }
         } else {
-            let number = if ending { SHUTDOWN } else { last + 1 };
-            self.append(number, pace.now);
+            let number = if self.is_ending() { SHUTDOWN } else { last + 1 };
+            self.append(Sent {
+                number,
+                at: pace.now,
+                version: self.version,
+                state: self.current.clone(),
+            });
         }
         let new = self.last().number;
         if !diff.is_empty() {
             self.asked.get_or_insert((new, pace.now));
         }
+        self.started(pace);
+        if let Ending::Asked { tries, .. } = &mut self.ending {
+            *tries += 1;
+        }
+        self.update_to(old, new, diff, repeats)
+    }
+
+    /// Something goes out: starts the clocks.
+    fn started(&mut self, pace: &Pace) {
         self.next_ack = pace.now + ACK_INTERVAL;
         self.changed_at = None;
         self.ack_pending = false;
-        match &mut self.ending {
-            Ending::Asked { tries, .. } => *tries += 1,
-            Ending::Answering { answers } => *answers += 1,
-            Ending::None => {}
+        if let Ending::Answering { answers } = &mut self.ending {
+            *answers += 1;
         }
+    }
+
+    fn update_to(&self, old: u64, new: u64, diff: Vec<u8>, again: bool) -> Update {
         Update {
             old,
             new,
             ack: self.ack,
             throwaway: self.first().number,
             diff,
-            again: repeats,
+            again,
         }
     }
 
-    fn append(&mut self, number: u64, at: Instant) {
-        self.sent.push_back(Sent {
-            number,
-            at,
-            version: self.version,
-            state: self.current.clone(),
-        });
+    fn append(&mut self, sent: Sent<L>) {
+        self.sent.push_back(sent);
         if self.sent.len() > SENT_STATES_MAX {
             self.sent.remove(self.sent.len() - SENT_STATES_DROPPED);
         }
@@ -373,6 +416,7 @@ impl<L: State> Sender<L> {
         if self.asked.is_some_and(|(asked, _)| number >= asked) {
             self.asked = None;
         }
+        self.settle();
         Some(self.first().at)
     }
 
@@ -388,6 +432,15 @@ impl<L: State> Sender<L> {
         self.repeats = 0;
         self.ack_pending |= asks;
         if number == SHUTDOWN && self.ending == Ending::None {
+            self.ending = Ending::Answering { answers: 0 };
+        }
+        self.settle();
+    }
+
+    /// If both ends have asked, the one that hears the other's word first must still give its own.
+    fn settle(&mut self) {
+        let both = self.ack == SHUTDOWN && self.first().number == SHUTDOWN;
+        if both && self.is_ending() {
             self.ending = Ending::Answering { answers: 0 };
         }
     }
@@ -411,6 +464,7 @@ impl<L: State> Sender<L> {
     /// Sends what is unconfirmed again at once, as if for the first time.
     pub(super) fn resend(&mut self, now: Instant) {
         self.rounds = 0;
+        self.lost_until = Some(now);
         self.hurry(now);
     }
 
@@ -425,8 +479,8 @@ impl<L: State> Sender<L> {
         self.asked.map(|(_, at)| at)
     }
 
-    /// Whether the session ends, from whichever side.
-    pub(super) fn is_ending(&self) -> bool {
+    /// Whether we have asked for the end.
+    fn is_ending(&self) -> bool {
         matches!(self.ending, Ending::Asked { .. })
     }
 
@@ -445,7 +499,7 @@ impl<L: State> Sender<L> {
     pub(super) fn over(&self, now: Instant) -> Option<bool> {
         match self.ending {
             Ending::None => None,
-            _ if self.first().number == SHUTDOWN => Some(true),
+            Ending::Asked { .. } if self.first().number == SHUTDOWN => Some(true),
             Ending::Answering { answers } => (answers >= SHUTDOWN_ANSWERS).then_some(true),
             Ending::Asked { since, tries } => {
                 (tries >= SHUTDOWN_RETRIES || now >= since + SHUTDOWN_TIMEOUT).then_some(false)
@@ -476,3 +530,6 @@ const SPACING_MAX: Duration = Duration::from_secs(1);
 /// How often the end of a session is confirmed. mosh does it once, and its peer then often waits in
 /// vain.
 const SHUTDOWN_ANSWERS: u32 = 3;
+
+#[cfg(test)]
+mod tests;
