@@ -49,7 +49,6 @@ pub struct Arrival {
 #[derive(Debug)]
 pub(super) struct Received<'a> {
     pub(super) payload: &'a [u8],
-    pub(super) order: Order,
     /// Its timestamp answered one of ours: the peer heard us of late.
     pub(super) answers: bool,
 }
@@ -154,7 +153,9 @@ impl Connection {
         let opened = self.seal.open(datagram)?;
         let (header, payload) = Header::decode(opened.payload)?;
         let order = self.replay.note(opened.seq);
-        if order == Order::Repeated {
+        if matches!(order, Order::Repeated | Order::Ancient) {
+            // Of an ancient one nobody knows whether it came before. Whoever has recorded it could
+            // interrupt the fragments of another instruction with it.
             return Err(PeerError::Replayed);
         }
         self.stats.datagrams_received += 1;
@@ -166,11 +167,7 @@ impl Connection {
         if let Way::Client(ports) = &mut self.way {
             ports.heard(arrival.now);
         }
-        Ok(Received {
-            payload,
-            order,
-            answers,
-        })
+        Ok(Received { payload, answers })
     }
 
     /// Takes the timestamps of a datagram that is newer than all before, and its sender's address.
@@ -323,7 +320,7 @@ impl Connection {
     pub(super) fn way_changes_at(&self, now: Instant) -> Option<Instant> {
         match &self.way {
             Way::Client(_) => None,
-            Way::Server(paths) => paths.trial_over(now),
+            Way::Server(paths) => paths.changes_at(now),
         }
     }
 

@@ -2,7 +2,9 @@
 //!
 //! A payload is the application's; an empty one is a heartbeat. A client sends one when nothing has
 //! answered it for three seconds, and a server answers each at once: that is how both know that the path
-//! works, and what keeps mappings of address translators alive.
+//! works, and what keeps mappings of address translators alive. A server that does not know yet whether
+//! its client hears it answers twice; a client that gets an answer to nothing answers in turn, soon
+//! enough for the timestamp in it to be a proof.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,14 +12,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::connection::{Arrival, Connection, PACKET_OVERHEAD, Transmit};
-use super::constants::ACK_INTERVAL;
+use super::constants::{ACK_INTERVAL, TIMESTAMP_HOLD_LIMIT};
 use super::error::{LocalError, PeerError};
 use super::event::Event;
 use super::key::Key;
 use super::policy::{HOP_GRACE, SILENT_AFTER};
 use super::ports::PortChange;
 use super::protocol::{Protocol, SendFailure};
-use super::replay::Order;
 use super::stats::Stats;
 
 /// One end of a connection that carries sealed datagrams, unordered, of which some may be lost but none
@@ -28,8 +29,8 @@ pub struct Datagrams {
     incoming: VecDeque<Vec<u8>>,
     /// When a client sends a heartbeat, unless something answers it before.
     heartbeat_at: Instant,
-    /// A server owes its client an answer.
-    answer: bool,
+    /// Answers that a server owes its client.
+    answers: u8,
     /// When the oldest heartbeat was sent that nothing has answered.
     asked_at: Option<Instant>,
     silent: bool,
@@ -38,6 +39,11 @@ pub struct Datagrams {
 
 /// Datagrams that wait in each direction; more are refused, or dropped when they came from the peer.
 const QUEUE_MAX: usize = 256;
+
+/// How soon a client answers a server that asks. Less than a timestamp is held, and seldom enough for
+/// a server that goes on asking.
+const PROOF_DELAY: Duration = Duration::from_millis(250);
+const _: () = assert!(PROOF_DELAY.as_millis() * 2 < TIMESTAMP_HOLD_LIMIT.as_millis());
 
 impl Datagrams {
     /// A server. It cannot send before its client has spoken.
@@ -59,7 +65,7 @@ impl Datagrams {
             outgoing: VecDeque::new(),
             incoming: VecDeque::new(),
             heartbeat_at: now,
-            answer: false,
+            answers: 0,
             asked_at: None,
             silent: false,
             closed: false,
@@ -113,11 +119,8 @@ impl Datagrams {
 
     fn take_datagram(&mut self, arrival: &Arrival, datagram: &mut [u8]) -> Result<(), PeerError> {
         let received = self.connection.receive(arrival, datagram)?;
-        if received.order == Order::Ancient {
-            // Nobody knows whether it came before.
-            return Err(PeerError::Replayed);
-        }
         let (payload, answers) = (received.payload, received.answers);
+        let is_asked = self.asked_at.is_none();
         if self.silent {
             self.silent = false;
             self.connection.tell(Event::Resumed);
@@ -129,7 +132,7 @@ impl Datagrams {
             }
         }
         if payload.is_empty() {
-            self.answer |= !self.connection.is_client();
+            self.take_heartbeat(arrival.now, is_asked);
         } else if self.incoming.len() < QUEUE_MAX {
             self.incoming.push_back(payload.to_vec());
         } else {
@@ -138,13 +141,22 @@ impl Datagrams {
         Ok(())
     }
 
+    /// `is_asked`: nothing of ours waits for an answer, so this is a question.
+    fn take_heartbeat(&mut self, now: Instant, is_asked: bool) {
+        if !self.connection.is_client() {
+            self.answers = 1 + u8::from(self.connection.wants_challenge(now));
+        } else if is_asked {
+            self.heartbeat_at = self.heartbeat_at.min(now + PROOF_DELAY);
+        }
+    }
+
     fn is_due(&self, now: Instant) -> bool {
-        self.answer || (self.connection.is_client() && now >= self.heartbeat_at)
+        self.answers > 0 || (self.connection.is_client() && now >= self.heartbeat_at)
     }
 
     /// A heartbeat goes out.
     fn beat(&mut self, now: Instant) {
-        self.answer = false;
+        self.answers = self.answers.saturating_sub(1);
         self.heartbeat_at = now + ACK_INTERVAL;
         if self.connection.is_client() {
             self.asked_at.get_or_insert(now);
@@ -178,6 +190,7 @@ impl Protocol for Datagrams {
         if self.closed {
             return;
         }
+        self.connection.detach_if_silent(now);
         self.connection.announce(now);
         if self.hop_at().is_some_and(|at| at <= now) {
             self.connection.hop(now);
@@ -210,9 +223,6 @@ impl Protocol for Datagrams {
         }
         self.connection.target(now)?;
         if self.outgoing.is_empty() && !self.is_due(now) {
-            return None;
-        }
-        if self.connection.detach_if_silent(now) {
             return None;
         }
         let beats = self.is_due(now);

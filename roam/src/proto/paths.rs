@@ -40,8 +40,10 @@ pub(super) struct Paths {
     proved: Option<SocketAddr>,
     candidate: Option<Candidate>,
     last_heard: Option<Instant>,
-    /// When something went to the proved one the last time.
-    sent_proved_at: Option<Instant>,
+    /// When anything was sent the last time, to whomever.
+    sent_at: Option<Instant>,
+    /// When something went elsewhere than to the candidate the last time.
+    sent_elsewhere_at: Option<Instant>,
 }
 
 impl Paths {
@@ -60,6 +62,7 @@ impl Paths {
                 candidate.trial_until = now + trial;
             }
             (candidate, _) => {
+                self.sent_elsewhere_at = self.sent_at;
                 *candidate = Some(Candidate {
                     peer: from,
                     received: bytes,
@@ -91,23 +94,26 @@ impl Paths {
         }
     }
 
-    /// When the target changes back by itself.
-    pub(super) fn trial_over(&self, now: Instant) -> Option<Instant> {
-        let candidate = self.candidate.as_ref()?;
-        (self.proved.is_some() && now < candidate.trial_until).then_some(candidate.trial_until)
+    /// When the target changes by itself: back to the proved one, or to none.
+    pub(super) fn changes_at(&self, now: Instant) -> Option<Instant> {
+        let trial_until = self
+            .candidate
+            .as_ref()
+            .map(|candidate| candidate.trial_until)
+            .filter(|&until| self.proved.is_some() && now < until);
+        trial_until.into_iter().chain(self.detach_at()).min()
     }
 
     /// A datagram of `bytes` goes to `to`.
     pub(super) fn sent(&mut self, now: Instant, to: SocketAddr, bytes: usize) {
-        if self.proved == Some(to) {
-            self.sent_proved_at = Some(now);
-        }
+        self.sent_at = Some(now);
         let Some(candidate) = &mut self.candidate else {
             return;
         };
         if candidate.peer == to {
             candidate.sent = candidate.sent.saturating_add(bytes as u64);
         } else {
+            self.sent_elsewhere_at = Some(now);
             // What is confirmed from now on may have gone the other way.
             candidate.challenge = None;
         }
@@ -151,7 +157,7 @@ impl Paths {
         };
         let came_here = candidate.peer.ip() == from.ip() && candidate.sent > 0;
         let oldest = round_trip + TIMESTAMP_HOLD_LIMIT;
-        let elsewhere = self.sent_proved_at.is_some_and(|at| now <= at + oldest);
+        let elsewhere = self.sent_elsewhere_at.is_some_and(|at| now <= at + oldest);
         if came_here && !elsewhere {
             self.prove();
         }
@@ -163,11 +169,19 @@ impl Paths {
         }
     }
 
+    /// When a client of which nothing is heard is forgotten, if there is one.
+    fn detach_at(&self) -> Option<Instant> {
+        let is_attached = self.proved.is_some() || self.candidate.is_some();
+        let heard = self.last_heard.filter(|_| is_attached)?;
+        Some(heard + SERVER_ASSOCIATION_TIMEOUT)
+    }
+
     /// Forgets a client of which nothing was heard for long. True if there was one.
     pub(super) fn detach_if_silent(&mut self, now: Instant) -> bool {
-        let silent = self
-            .last_heard
-            .is_some_and(|heard| now.saturating_duration_since(heard) > SERVER_ASSOCIATION_TIMEOUT);
-        silent && (self.proved.take().is_some() | self.candidate.take().is_some())
+        self.detach_at().is_some_and(|at| at <= now)
+            && (self.proved.take().is_some() | self.candidate.take().is_some())
     }
 }
+
+#[cfg(test)]
+mod tests;

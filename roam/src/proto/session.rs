@@ -189,8 +189,11 @@ impl<L: State, R: State> Session<L, R> {
         self.blocked = false;
         let fragment = Fragment::decode(received.payload)?;
         if let Some(blob) = self.assembler.add(fragment)? {
+            // Each of these may take megabytes, and is gone when the next but one is made.
             let octets = inflate(&blob)?;
+            drop(blob);
             let instruction = Instruction::decode(&octets)?;
+            drop(octets);
             self.take_instruction(arrival.now, &instruction)?;
         }
         if self.connection.wants_challenge(arrival.now) {
@@ -353,6 +356,14 @@ impl<L: State, R: State> Protocol for Session<L, R> {
         if self.closed {
             return;
         }
+        if self.connection.detach_if_silent(now) {
+            self.train = None;
+            self.piece.clear();
+            if self.is_ending() {
+                self.close(false);
+                return;
+            }
+        }
         // The trial of a new address may be over: the one before has no limit.
         if self.blocked && self.connection.budget(now) == u64::MAX {
             self.blocked = false;
@@ -386,7 +397,8 @@ impl<L: State, R: State> Protocol for Session<L, R> {
 
     fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
         while !self.closed {
-            if self.train.is_some() {
+            let gives_up = self.sender.gives_up_at().is_some_and(|at| at <= now);
+            if self.train.is_some() && !gives_up {
                 return self.next_fragment(now, out);
             }
             if let Some(clean) = self.sender.over(now) {
@@ -404,12 +416,6 @@ impl<L: State, R: State> Protocol for Session<L, R> {
                         let update = self.sender.challenging(&self.pace(now), 0);
                         self.load(now, update);
                     }
-                }
-                Tick::Due(_) if self.connection.detach_if_silent(now) => {
-                    if self.is_ending() {
-                        self.close(false);
-                    }
-                    return None;
                 }
                 Tick::Due(update) => self.load(now, update),
             }
