@@ -147,3 +147,6 @@ impl Ports {
 
 /// The least time between two hops, after the first.
 const HOP_MIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;
