@@ -5,30 +5,8 @@ mod support;
 
 use std::time::Duration;
 
-use fastrand::Rng;
-use gannet_roam::proto::{Key, Session};
-use gannet_roam::{Output, UserStream};
-use support::net::{Faults, Net, SERVER};
-
-type Client = Session<UserStream, Output>;
-type Server = Session<Output, UserStream>;
-
-const MS: Duration = Duration::from_millis(1);
-
-fn pair(faults: Faults, seed: u64) -> Net<Client, Server> {
-    let start = gannet_sys::clock::now();
-    let key = Key::from_bytes([7; 16]);
-    let random = |seed| {
-        let mut rng = Rng::with_seed(seed);
-        Box::new(move |octets: &mut [u8]| rng.fill(octets))
-    };
-    let states = (UserStream::new(), Output::new());
-    let client =
-        Session::client(&key, vec![SERVER], states, start, random(seed)).expect("a client");
-    let states = (Output::new(), UserStream::new());
-    let server = Session::server(&key, states.0, states.1, start, random(seed + 1));
-    Net::new(start, client, server, faults, seed)
-}
+use support::net::Faults;
+use support::pair::{MS, Readers, pair};
 
 /// The cell's name is its faults, and its seed the number of the cell.
 fn cells() -> Vec<Faults> {
@@ -57,7 +35,7 @@ fn cells() -> Vec<Faults> {
 fn run(faults: Faults, seed: u64) {
     let mut net = pair(faults, seed);
     let (mut typed, mut printed) = (Vec::new(), Vec::new());
-    let (mut read, mut seen) = (Vec::new(), Vec::new());
+    let mut readers = Readers::default();
     for step in 0..60u32 {
         let keys = format!("k{step};");
         net.client
@@ -68,7 +46,7 @@ fn run(faults: Faults, seed: u64) {
             .update(net.now, |screen| screen.print(output.as_bytes()));
         printed.extend_from_slice(output.as_bytes());
         net.run_for(MS * 100);
-        take(&mut net, &mut read, &mut seen);
+        readers.read(&mut net);
     }
     net.faults = Faults {
         delay: faults.delay,
@@ -80,21 +58,10 @@ fn run(faults: Faults, seed: u64) {
     let quiet = net.run_while(healed + limit, |net| {
         !(net.client.is_confirmed() && net.server.is_confirmed())
     });
-    take(&mut net, &mut read, &mut seen);
+    readers.read(&mut net);
     assert!(quiet, "{faults:?}: not quiet {limit:?} after healing");
-    assert_eq!(read, typed, "{faults:?}: keys");
-    assert_eq!(seen, printed, "{faults:?}: output");
-}
-
-/// Reads on, as an application does.
-fn take(net: &mut Net<Client, Server>, read: &mut Vec<u8>, seen: &mut Vec<u8>) {
-    use gannet_roam::proto::UserEvent;
-    for event in net.server.take_remote().since(read.len() as u64) {
-        if let UserEvent::Keys(keys) = event {
-            read.extend_from_slice(&keys);
-        }
-    }
-    seen.extend_from_slice(&net.client.take_remote().since(seen.len() as u64));
+    assert_eq!(readers.keys, typed, "{faults:?}: keys");
+    assert_eq!(readers.output, printed, "{faults:?}: output");
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use gannet_roam::proto::{Arrival, Event, PeerError, Port, PortChange, Protocol, Transmit};
+use gannet_roam::proto::{
+    Arrival, Event, PeerError, Port, PortChange, Protocol, SendFailure, Transmit,
+};
 
 /// What the network does to datagrams.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,10 +66,16 @@ pub(crate) struct Net<C, S> {
     pub(crate) cut: [bool; 2],
     /// The host address that the client's datagrams come from.
     pub(crate) client_host: IpAddr,
+    /// What the translator before the client has added to its ports.
+    pub(crate) rebound: u16,
+    /// The longest datagram that a kernel takes, in bytes.
+    pub(crate) path_limit: usize,
     /// Ports of the client whose mapping is dead, both ways.
     pub(crate) dead: Vec<Port>,
     /// All datagrams that were sent, delivered or not.
     pub(crate) sent: Vec<Flight>,
+    /// When each of them was sent.
+    pub(crate) sent_at: Vec<Instant>,
     pub(crate) events: Vec<(To, Event)>,
     /// What was wrong with datagrams that arrived.
     pub(crate) errors: Vec<PeerError>,
@@ -96,8 +104,11 @@ impl<C: Protocol, S: Protocol> Net<C, S> {
             faults,
             cut: [false; 2],
             client_host: host(2),
+            rebound: 0,
+            path_limit: usize::MAX,
             dead: Vec::new(),
             sent: Vec::new(),
+            sent_at: Vec::new(),
             events: Vec::new(),
             errors: Vec::new(),
             open: Vec::new(),
@@ -116,12 +127,12 @@ impl<C: Protocol, S: Protocol> Net<C, S> {
     pub(crate) fn client_addr(&self, port: Port) -> SocketAddr {
         let at = self.open.iter().position(|&open| open == port);
         let at = u16::try_from(at.unwrap_or(0)).expect("few ports");
-        SocketAddr::new(self.client_host, 40_000 + at)
+        SocketAddr::new(self.client_host, 40_000 + at + self.rebound)
     }
 
     /// The port of the client that has this address.
     fn client_port(&self, addr: SocketAddr) -> Option<Port> {
-        let at = usize::from(addr.port().checked_sub(40_000)?);
+        let at = usize::from(addr.port().checked_sub(40_000 + self.rebound)?);
         (addr.ip() == self.client_host)
             .then(|| self.open.get(at).copied())
             .flatten()
@@ -165,7 +176,15 @@ impl<C: Protocol, S: Protocol> Net<C, S> {
             port: transmit.port,
             octets,
         };
+        if flight.octets.len() > self.path_limit {
+            let failure = SendFailure::TooLong;
+            return match to {
+                To::Server => self.client.handle_send_failure(self.now, failure),
+                To::Client => self.server.handle_send_failure(self.now, failure),
+            };
+        }
         self.sent.push(flight.clone());
+        self.sent_at.push(self.now);
         let is_dead = to == To::Server && self.dead.contains(&transmit.port);
         if self.cut[to as usize] || is_dead || self.chance(self.faults.loss) {
             return;
@@ -204,6 +223,19 @@ impl<C: Protocol, S: Protocol> Net<C, S> {
         if let Err(error) = taken {
             self.errors.push(error);
         }
+    }
+
+    /// The datagrams sent to this side since `since`, with the time.
+    pub(crate) fn sent_since(&self, to: To, since: Instant) -> Vec<(Instant, &Flight)> {
+        let all = self.sent_at.iter().copied().zip(&self.sent);
+        all.filter(|(at, flight)| flight.to == to && *at >= since)
+            .collect()
+    }
+
+    /// The bytes that were sent to this host.
+    pub(crate) fn bytes_to(&self, host: IpAddr) -> usize {
+        let there = self.sent.iter().filter(|flight| flight.dest.ip() == host);
+        there.map(|flight| flight.octets.len()).sum()
     }
 
     /// Runs until `until`.
