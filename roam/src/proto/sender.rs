@@ -96,6 +96,8 @@ pub(super) struct Sender<L> {
     asked: Option<(u64, Instant)>,
     /// The next state has to have a number of its own.
     challenge: bool,
+    /// When the first challenge since the newest confirmation had no room for what is new.
+    asking_since: Option<Instant>,
     /// Heartbeats carry a probe.
     probes: bool,
     pub(super) ending: Ending,
@@ -134,6 +136,7 @@ impl<L: State> Sender<L> {
             lost_until: None,
             asked: None,
             challenge: false,
+            asking_since: None,
             probes,
             ending: Ending::None,
         }
@@ -159,9 +162,9 @@ impl<L: State> Sender<L> {
         result
     }
 
-    /// Whether the peer holds what the state is now.
+    /// Whether the peer holds what the state is now, and nothing else is on its way there.
     pub(super) fn is_confirmed(&self) -> bool {
-        self.version == self.first().version
+        self.sent.iter().all(|sent| sent.version == self.version)
     }
 
     /// The first entry: there always is one.
@@ -200,7 +203,7 @@ impl<L: State> Sender<L> {
         let send = if self.version != last.version {
             let changed = self.changed_at.unwrap_or(pace.now) + self.min_delay;
             Some(changed.max(last.at + self.spacing(pace)))
-        } else if self.version != self.first().version && self.is_heard(pace.now) {
+        } else if !self.is_confirmed() && self.is_heard(pace.now) {
             Some(last.at + self.resend_after(pace))
         } else {
             None
@@ -319,12 +322,16 @@ impl<L: State> Sender<L> {
         self.ask(pace)
     }
 
-    /// Asks the peer about what it is thought to have, because what is new is too big before the path
-    /// is proved. A state that it has left behind would take its copy back.
+    /// Asks the peer about what it has already, because what is new is too big before the path is
+    /// proved. From a state that it has left behind it would take its copy back, so the newest one
+    /// comes first, and another only when an answer to that is overdue.
     fn ask(&mut self, pace: &Pace) -> Update {
         let last = self.last().number;
+        let asking_since = *self.asking_since.get_or_insert(pace.now);
         let known = if last == SHUTDOWN {
             self.first()
+        } else if pace.now < asking_since + pace.rto + ACK_DELAY {
+            self.last()
         } else {
             self.assumed(pace)
         };
@@ -407,17 +414,28 @@ impl<L: State> Sender<L> {
         if at > 0 {
             self.sent.drain(..at);
             self.rounds = 0;
-            let known = self.first().state.clone();
-            self.current.forget(&known);
-            for sent in &mut self.sent {
-                sent.state.forget(&known);
-            }
+            self.asking_since = None;
+            self.forget();
         }
         if self.asked.is_some_and(|(asked, _)| number >= asked) {
             self.asked = None;
         }
         self.settle();
         Some(self.first().at)
+    }
+
+    /// Forgets of logs what the peer has, unless a challenge may have taken its copy back: then it needs
+    /// that again.
+    fn forget(&mut self) {
+        let first = self.first();
+        if self.sent.iter().any(|sent| sent.version < first.version) {
+            return;
+        }
+        let known = first.state.clone();
+        self.current.forget(&known);
+        for sent in &mut self.sent {
+            sent.state.forget(&known);
+        }
     }
 
     /// When the newest state that the peer has confirmed was sent.

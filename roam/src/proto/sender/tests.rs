@@ -1,7 +1,8 @@
 use super::*;
-use crate::Blob;
+use crate::{Blob, Output};
 
 const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(20);
 const RTO: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_millis(150);
@@ -181,18 +182,20 @@ fn change_taken_back_and_made_anew_is_not_confirmed_by_the_old_one() {
     }
 }
 
+/// However long ago the newest state was sent: its confirmation may be what was lost.
 #[test]
 fn challenge_that_has_no_room_takes_nothing_back() {
     let mut bench = Bench::settled();
     bench.set(&"b".repeat(500));
     bench.next();
+    bench.now += PATIENCE * 2;
     bench.set(&"c".repeat(500));
     bench.sender.challenge(bench.now);
     let pace = bench.pace();
     let Tick::Due(update) = bench.sender.tick(&pace, 10) else {
         panic!("a challenge is due at once");
     };
-    assert_eq!(numbers(&update), (2, 3, 1), "from what is assumed");
+    assert_eq!(numbers(&update), (2, 3, 1), "from the newest");
     assert_eq!(update.diff, Blob::probe());
     assert_eq!(bench.sender.current().as_ref(), "c".repeat(500).as_bytes());
     assert_eq!(bench.next().1.new, 4, "the change follows");
@@ -266,6 +269,61 @@ fn shutdown_of_the_peer_is_answered_three_times() {
         }
         assert_eq!(bench.sender.over(bench.now), Some(true));
     }
+}
+
+#[test]
+fn challenge_in_vain_is_followed_by_one_from_what_the_peer_surely_has() {
+    let mut bench = Bench::settled();
+    bench.set(&"b".repeat(500));
+    bench.next();
+    for (later, old) in [(PATIENCE * 2, 2), (PATIENCE - MS, 3), (MS, 1)] {
+        bench.now += later;
+        let pace = bench.pace();
+        let update = bench.sender.challenging(&pace, 0);
+        assert_eq!(update.old, old);
+        assert!(!bench.sender.is_confirmed());
+    }
+    bench.sender.confirmed(2);
+    assert!(
+        !bench.sender.is_confirmed(),
+        "the challenges are on their way"
+    );
+    let pace = bench.pace();
+    assert_eq!(bench.sender.challenging(&pace, 0).diff, Blob::probe());
+    let newest = bench.sender.last().number;
+    bench.sender.confirmed(newest);
+    assert!(bench.sender.is_confirmed());
+}
+
+/// A log must keep what a challenge from an old state may have taken from the peer.
+#[test]
+fn challenge_from_an_old_state_leaves_nothing_forgotten() {
+    let start = gannet_sys::clock::now();
+    let mut sender = Sender::new(Output::new(), start, MS, false);
+    let pace = |now| Pace {
+        now,
+        rto: RTO,
+        interval: INTERVAL,
+    };
+    sender.update(|output| output.print(&[7; 2000]));
+    assert!(matches!(sender.tick(&pace(start + MS), ROOM), Tick::Due(_)));
+    // The second challenge, an answer's time after the first, starts from nothing again.
+    for (now, old) in [(start + MS * 2, 1), (start + SECOND, 0)] {
+        assert_eq!(sender.challenging(&pace(now), 0).old, old);
+    }
+    sender.confirmed(1);
+    sender.confirmed(3);
+    assert!(!sender.is_confirmed());
+    let now = start + SECOND * 2;
+    sender.observe(now - SECOND);
+    let Tick::Due(update) = sender.tick(&pace(now), ROOM) else {
+        panic!("the peer has nothing");
+    };
+    assert_eq!(update.old, 3);
+    assert!(update.diff.len() > 2000, "{} octets", update.diff.len());
+    sender.confirmed(update.new);
+    assert!(sender.is_confirmed());
+    assert_eq!(sender.current().since(0), b"", "forgotten in the end");
 }
 
 /// The last number is for the last state, also when that has no room.
