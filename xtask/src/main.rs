@@ -3,6 +3,7 @@
 //! Standard library only, so that the first build of a fresh checkout waits for nothing else.
 
 mod deep;
+mod fuzz;
 mod loom;
 mod mutants;
 mod programs;
@@ -22,6 +23,7 @@ cargo xtask bench [SUBJECT [ARGUMENT...]]       the benchmarks, arguments passed
 cargo xtask bench roam [NAME]...                recovery times beside those of real mosh
 cargo xtask deep                                valgrind and AddressSanitizer
 cargo xtask soak roam_real [--runs N] [NAME]... the scenarios with real mosh, N times (default 20)
+cargo xtask fuzz [TARGET] [--seconds N]         libFuzzer, N seconds a target (default 25)
 cargo xtask mutants [NAME]                      every named mutant must be killed by its test
 cargo xtask verify-vectors [FILE...]            captured sessions of mosh, against our codecs
 cargo xtask help                                this text
@@ -32,12 +34,21 @@ cargo xtask help                                this text
 #[derive(Debug, PartialEq)]
 enum Request {
     Test(test::Options),
-    Loom { model: Option<String>, bound: u32 },
+    Loom {
+        model: Option<String>,
+        bound: u32,
+    },
     Bench(Vec<String>),
     Deep,
     Soak(soak::Options),
-    Mutants { name: Option<String> },
+    Mutants {
+        name: Option<String>,
+    },
     VerifyVectors(Vec<String>),
+    Fuzz {
+        target: Option<String>,
+        seconds: u32,
+    },
     Help,
 }
 
@@ -68,6 +79,7 @@ fn run(request: Request) -> Result<(), String> {
         Request::Bench(arguments) => bench(&arguments),
         Request::Deep => deep::run(),
         Request::Soak(options) => soak::run(&options),
+        Request::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Request::Mutants { name } => mutants::run(name.as_deref()),
         Request::VerifyVectors(files) => vectors::run(&files),
         Request::Help => {
@@ -99,6 +111,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         "bench" => Ok(Request::Bench(rest.to_vec())),
         "deep" if rest.is_empty() => Ok(Request::Deep),
         "soak" => soak::parse(rest).map(Request::Soak),
+        "fuzz" => parse_fuzz(rest),
         "mutants" => Ok(Request::Mutants {
             name: parse_name(rest)?,
         }),
@@ -127,22 +140,40 @@ fn parse_test(mut rest: &[String]) -> Result<Request, String> {
     }
 }
 
-fn parse_loom(mut rest: &[String]) -> Result<Request, String> {
-    let (mut model, mut bound) = (None, loom::BOUND);
+fn parse_loom(rest: &[String]) -> Result<Request, String> {
+    let (model, bound) = parse_counted("loom", "--bound", rest)?;
+    let bound = bound.unwrap_or(loom::BOUND);
+    Ok(Request::Loom { model, bound })
+}
+
+fn parse_fuzz(rest: &[String]) -> Result<Request, String> {
+    let (target, seconds) = parse_counted("fuzz", "--seconds", rest)?;
+    let seconds = seconds.unwrap_or(fuzz::SECONDS);
+    Ok(Request::Fuzz { target, seconds })
+}
+
+/// A name and a number behind its flag, each of which may be missing.
+fn parse_counted(
+    task: &str,
+    flag: &str,
+    mut rest: &[String],
+) -> Result<(Option<String>, Option<u32>), String> {
+    let (mut name, mut number) = (None, None);
     loop {
         rest = match rest {
-            [] => return Ok(Request::Loom { model, bound }),
-            [flag, count, rest @ ..] if flag == "--bound" => {
-                bound = count
+            [] => return Ok((name, number)),
+            [word, count, rest @ ..] if word == flag => {
+                let count = count
                     .parse()
-                    .map_err(|_| format!("--bound takes a number, not `{count}`"))?;
+                    .map_err(|_| format!("{flag} takes a number, not `{count}`"))?;
+                number = Some(count);
                 rest
             }
-            [name, rest @ ..] if !name.starts_with('-') && model.is_none() => {
-                model = Some(name.clone());
+            [word, rest @ ..] if !word.starts_with('-') && name.is_none() => {
+                name = Some(word.clone());
                 rest
             }
-            [other, ..] => return Err(format!("`loom` takes no lone `{other}`")),
+            [other, ..] => return Err(format!("`{task}` takes no lone `{other}`")),
         }
     }
 }
@@ -198,6 +229,12 @@ mod tests {
             parsed("verify-vectors a.jsonl -v"),
             Ok(Request::VerifyVectors(files))
         );
+        let target = Some("f1_open".to_owned());
+        let seconds = 600;
+        assert_eq!(
+            parsed("fuzz f1_open --seconds 600"),
+            Ok(Request::Fuzz { target, seconds })
+        );
         assert_eq!(
             parsed("mutants a"),
             Ok(Request::Mutants {
@@ -217,6 +254,7 @@ mod tests {
             ("test fmt", "`fmt`"),
             ("loom a b", "`b`"),
             ("loom --bound x", "`x`"),
+            ("fuzz --seconds", "`--seconds`"),
             ("deep now", "`now`"),
             ("mutants a b", "`a b`"),
         ] {
