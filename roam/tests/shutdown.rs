@@ -144,3 +144,23 @@ fn end_toward_an_address_that_never_answers_is_given_up() {
     net.run_for(SECOND * 12);
     assert_eq!(net.server.outcome(), Some(false));
 }
+
+/// The time is over while fragments wait for their turn: nothing spins until then, and none follows.
+#[test]
+fn end_is_given_up_in_the_middle_of_a_long_state() {
+    let mut net = pair(delayed(400), 7);
+    net.run_for(SECOND * 10);
+    net.cut[To::Client as usize] = true;
+    let last: Vec<u8> = (0..250_000u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes())
+        .collect();
+    net.server.update(net.now, |screen| screen.print(&last));
+    let asked = net.now;
+    net.server.shut_down(net.now);
+    net.run_for(SECOND * 12);
+    assert_eq!(net.server.outcome(), Some(false));
+    let late = net.sent_since(To::Client, asked + SECOND * 10);
+    assert_eq!(late.len(), 0);
+    let just_before = net.sent_since(To::Client, asked + MS * 9900);
+    assert!(!just_before.is_empty(), "fragments were on their way");
+}
