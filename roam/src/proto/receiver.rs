@@ -15,6 +15,8 @@ use super::state::State;
 #[derive(Debug)]
 struct Held<R> {
     number: u64,
+    /// The state that it was made from.
+    old: u64,
     state: R,
     size: usize,
 }
@@ -54,6 +56,7 @@ impl<R: State> Receiver<R> {
             taken: (0, initial.clone()),
             held: VecDeque::from([Held {
                 number: 0,
+                old: 0,
                 state: initial,
                 size,
             }]),
@@ -119,6 +122,7 @@ impl<R: State> Receiver<R> {
             after,
             Held {
                 number: new,
+                old,
                 state,
                 size,
             },
@@ -141,17 +145,33 @@ impl<R: State> Receiver<R> {
     /// Forgets of logs what the peer will not refer to and the application has taken.
     fn trim(&mut self) {
         let first = &self.held[0];
-        let known = if self.taken.0 >= first.number {
-            first.state.clone()
+        let known = if self.taken.0 < first.number {
+            Some(self.taken.1.clone())
         } else {
-            self.taken.1.clone()
+            self.has_taken(first.number).then(|| first.state.clone())
         };
         self.memory = 0;
         for held in &mut self.held {
-            held.state.forget(&known);
+            if let Some(known) = &known {
+                held.state.forget(known);
+            }
             held.size = held.state.size();
             self.memory += held.size;
         }
+    }
+
+    /// Whether the application has taken state `number`, which is held, or one that was made from it.
+    /// A newer one may have been made from an older one, so that it lacks what came between.
+    fn has_taken(&self, number: u64) -> bool {
+        let mut taken = self.taken.0;
+        while taken > number {
+            let at = self.held.binary_search_by_key(&taken, |held| held.number);
+            match at.ok().and_then(|at| self.held.get(at)) {
+                Some(held) => taken = held.old,
+                None => return false,
+            }
+        }
+        taken == number
     }
 
     /// Whether a state of `size` bytes is one too many.

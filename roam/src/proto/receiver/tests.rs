@@ -157,3 +157,17 @@ fn heartbeat_that_throws_away_changes_nothing() {
     assert_eq!(receiver.receive(now, &step(1, 2, 1, "")), Ok(expected));
     assert_eq!(receiver.take().since(1), b"");
 }
+
+/// The application has taken a state that is newer by its number, but lacks the octets.
+#[test]
+fn octets_that_were_not_taken_are_not_forgotten() {
+    let now = gannet_sys::clock::now();
+    let mut receiver = Receiver::new(Output::new());
+    assert_eq!(receiver.receive(now, &step(0, 1, 0, "abc")), NEWEST);
+    assert!(is_newest(receiver.receive(now, &step(0, 2, 0, ""))));
+    assert_eq!(receiver.take().since(0), b"");
+    assert!(is_newest(receiver.receive(now, &step(1, 3, 1, "de"))));
+    assert_eq!(receiver.take().since(0), b"abcde");
+    assert!(is_newest(receiver.receive(now, &step(3, 4, 3, "f"))));
+    assert_eq!(receiver.current().1.since(5), b"f");
+}
