@@ -449,7 +449,10 @@ impl<L: State> Sender<L> {
         self.heard_at = now;
         self.repeats = 0;
         self.ack_pending |= asks;
-        if number == SHUTDOWN && self.ending == Ending::None {
+        // Also if both ends asked and neither has heard the other yet: who is confirmed first must not
+        // leave the other without an answer.
+        let settled = self.first().number == SHUTDOWN;
+        if number == SHUTDOWN && !settled && !matches!(self.ending, Ending::Answering { .. }) {
             self.ending = Ending::Answering { answers: 0 };
         }
         self.settle();
