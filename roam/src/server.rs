@@ -59,7 +59,8 @@ impl Server {
         self
     }
 
-    /// Takes the first free port of a range; `0..=0` has the kernel choose one.
+    /// Takes the first free port of a range; `0..=0` has the kernel choose one. Any other that begins
+    /// with 0 is refused, and so is an empty one.
     #[must_use]
     pub fn ports(mut self, ports: RangeInclusive<u16>) -> Self {
         self.ports = ports;
@@ -77,8 +78,8 @@ impl Server {
     /// Binds the port. What arrives from now on waits for the session.
     ///
     /// # Errors
-    /// `EADDRINUSE` if no port of the range is free, `EACCES` for one that needs a privilege; those of
-    /// [`generate_key`].
+    /// `EADDRINUSE` if no port of the range is free, `EACCES` for one that needs a privilege,
+    /// `InvalidInput` for what is no range; those of [`generate_key`].
     ///
     /// Reference: [`bind(2)`](https://man7.org/linux/man-pages/man2/bind.2.html).
     pub async fn bind(self) -> io::Result<Bound> {
@@ -111,6 +112,10 @@ impl Default for Server {
 
 /// Binds the first port that is to be had.
 async fn try_ports(address: IpAddr, ports: RangeInclusive<u16>) -> io::Result<UdpSocket> {
+    // The kernel's choice is no port of a range.
+    if *ports.start() == 0 && *ports.end() != 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     let mut failure = io::ErrorKind::InvalidInput.into();
     for port in ports {
         match sockets::bind(SocketAddr::new(address, port)).await {
