@@ -65,6 +65,14 @@ impl Output {
         self.octets.end()
     }
 
+    /// Bytes that are kept, because the peer may not have them yet.
+    ///
+    /// Stop printing for a while when these are too many, a mebibyte say: a session whose difference
+    /// passes four cannot go on ([`Event::Failed`](crate::Event::Failed)).
+    pub fn kept(&self) -> usize {
+        self.octets.len()
+    }
+
     /// The octets from `position` on, as far as they are kept.
     pub fn since(&self, position: u64) -> Vec<u8> {
         self.octets.since(position)
@@ -136,6 +144,7 @@ mod tests {
         ];
         assert_eq!(events, expected);
         assert!(output.diff_from(&output).is_empty());
+        assert_eq!(output.kept(), 1);
     }
 
     #[test]

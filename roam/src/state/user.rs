@@ -59,6 +59,12 @@ impl UserStream {
         self.sizes_forgotten + self.sizes.len() as u64
     }
 
+    /// Bytes of keys that are kept, because the peer may not have them yet, or the application has not
+    /// taken them. A session whose difference passes 4 MiB cannot go on.
+    pub fn kept(&self) -> usize {
+        self.keys.len()
+    }
+
     /// The events from `position` on, as far as they are kept; octets that follow each other are one
     /// event.
     pub fn since(&self, position: u64) -> Vec<UserEvent> {
