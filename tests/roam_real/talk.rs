@@ -69,8 +69,10 @@ pub(crate) fn resize(pair: &Pair) {
     session.answers("before");
     for (rows, columns) in [(30, 100), (50, 132), (24, 80)] {
         session.client.resize(Window { rows, columns });
-        // The keys follow the new size in the stream of the client's events.
-        session.client.write("stty size\n");
+        // A client may read keys before it hears of its new size, though they were typed after.
+        session.client.write(&format!(
+            "until [ \"$(stty size)\" = \"{rows} \"{columns} ]; do sleep 0.1; done; stty size\n"
+        ));
         session.client.shows(&format!("{rows} {columns}"), LIMIT);
         assert!(
             session.client.has("before-42"),
