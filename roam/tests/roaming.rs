@@ -168,3 +168,23 @@ fn server_detaches_after_forty_seconds_and_attaches_again() {
         |(to, event): &(To, Event)| *to == To::Server && matches!(event, Event::Attached { .. });
     assert!(net.events.iter().any(is_attached), "{:?}", net.events);
 }
+
+/// A storm of changes is answered by a few datagrams, the first at once.
+#[test]
+fn changes_of_the_network_are_answered_at_once_and_seldom() {
+    let mut net = settled(9);
+    let (before, start) = (net.sent.len(), net.now);
+    for _ in 0..1000 {
+        net.client.handle_network_change(net.now);
+        net.run_for(MS);
+    }
+    let spoken: Vec<_> = net.sent[before..]
+        .iter()
+        .filter(|flight| flight.to == To::Server)
+        .collect();
+    assert_eq!(
+        spoken.first().map(|flight| flight.at),
+        Some(start + MS * 50)
+    );
+    assert!((19..=22).contains(&spoken.len()), "{}", spoken.len());
+}

@@ -14,6 +14,7 @@ use super::event::Event;
 use super::key::Key;
 use super::packet::{Header, Timestamp};
 use super::paths::Paths;
+use super::policy::NETWORK_CHANGE_SPACING;
 use super::ports::{Port, PortChange, Ports};
 use super::replay::{Order, Replay};
 use super::rtt::Rtt;
@@ -74,6 +75,8 @@ pub(super) struct Connection {
     /// The address that the application was told of.
     announced: Option<SocketAddr>,
     last_heard: Option<Instant>,
+    /// When the newest change of the network was answered, or will be.
+    network_answered_at: Option<Instant>,
     events: VecDeque<Event>,
     pub(super) stats: Stats,
     plain: Vec<u8>,
@@ -109,6 +112,7 @@ impl Connection {
             small_datagrams: false,
             announced: None,
             last_heard: None,
+            network_answered_at: None,
             events: VecDeque::new(),
             stats: Stats::default(),
             plain: Vec::new(),
@@ -290,6 +294,20 @@ impl Connection {
         let (timestamp, at) = self.held.take()?;
         let hold = now.saturating_duration_since(at);
         (hold < TIMESTAMP_HOLD_LIMIT).then(|| timestamp.plus(hold))
+    }
+
+    /// The network of this machine has changed: when a client should speak. `None` for a server.
+    pub(super) fn network_changed(&mut self, now: Instant) -> Option<Instant> {
+        if !self.is_client() {
+            return None;
+        }
+        let at = match self.network_answered_at {
+            Some(coming) if coming > now => coming,
+            Some(last) => now.max(last + NETWORK_CHANGE_SPACING),
+            None => now,
+        };
+        self.network_answered_at = Some(at);
+        Some(at)
     }
 
     /// The network refused a datagram as too long. True if shorter ones will be made from now on.

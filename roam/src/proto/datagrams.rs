@@ -205,8 +205,8 @@ impl Protocol for Datagrams {
     }
 
     fn handle_network_change(&mut self, now: Instant) {
-        if self.connection.is_client() {
-            self.heartbeat_at = now;
+        if let Some(at) = self.connection.network_changed(now) {
+            self.heartbeat_at = self.heartbeat_at.min(at);
         }
     }
 

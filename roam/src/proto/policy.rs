@@ -20,3 +20,7 @@ pub(super) const RECEIVED_BYTES_MAX: usize = 32 << 20;
 /// How long a server gathers what follows a change. mosh waits 8 ms; what a program prints at once is
 /// there within less, and the frame interval bounds the rate anyway.
 pub(super) const GATHER_SERVER: Duration = Duration::from_millis(2);
+
+/// The least time between two answers to changes of the network: a machine whose interfaces come and go
+/// by the hundred must not send as many datagrams.
+pub(super) const NETWORK_CHANGE_SPACING: Duration = Duration::from_millis(50);

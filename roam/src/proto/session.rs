@@ -381,8 +381,8 @@ impl<L: State, R: State> Protocol for Session<L, R> {
     }
 
     fn handle_network_change(&mut self, now: Instant) {
-        if self.connection.is_client() {
-            self.sender.resend(now);
+        if let Some(at) = self.connection.network_changed(now) {
+            self.sender.resend(at);
         }
     }
 
