@@ -1,7 +1,7 @@
 //! A connection that carries datagrams, in use.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ impl Connection {
     /// # Cancel safety
     /// Dropping the future loses nothing: a datagram is taken when it completes.
     pub fn recv(&self) -> impl Future<Output = Option<Vec<u8>>> {
-        poll_fn(|cx| self.shared.poll_find(cx, Datagrams::recv))
+        self.shared.find(Datagrams::recv)
     }
 
     /// Waits for the next event; `None` after [`Event::Closed`].
@@ -88,7 +88,7 @@ impl Connection {
     /// # Cancel safety
     /// Dropping the future loses nothing: an event is taken when it completes.
     pub fn event(&self) -> impl Future<Output = Option<Event>> {
-        poll_fn(|cx| self.shared.poll_find(cx, Datagrams::poll_event))
+        self.shared.find(Datagrams::poll_event)
     }
 
     /// Ends the connection. Who waits gets `None`.

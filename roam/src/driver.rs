@@ -12,7 +12,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gannet_net::{AddressWatch, Ecn};
 use gannet_runtime::time::{Sleep, sleep_until};
@@ -24,7 +24,7 @@ use crate::scratch::Scratch;
 use crate::shared::Shared;
 use crate::sockets::Sockets;
 
-pub(crate) struct Driver<P> {
+pub(crate) struct Driver<P: Protocol> {
     shared: Arc<Shared<P>>,
     sockets: Sockets,
     timer: Option<Sleep>,
@@ -43,6 +43,18 @@ struct Turn {
     more: bool,
     timeout: Option<Instant>,
 }
+
+/// What became of the datagrams.
+#[derive(PartialEq)]
+enum Sent {
+    /// All have gone, or never will.
+    All,
+    /// One was too long, so the protocol has shorter ones.
+    TooLong,
+}
+
+/// How long a driver that waits for room in a socket's buffer leaves the timers alone at least.
+const ROOM_WAIT: Duration = Duration::from_millis(20);
 
 /// Turns before other tasks get theirs.
 const TURNS_MAX: u32 = 16;
@@ -78,10 +90,17 @@ impl<P: Protocol> Driver<P> {
             if turn.closed && sent.is_ready() {
                 return Poll::Ready(());
             }
-            if received || opened || (turn.more && sent.is_ready()) {
+            // Nobody listens yet at a socket that has just opened.
+            let again = opened || sent == Poll::Ready(Sent::TooLong);
+            if received || again || (turn.more && sent.is_ready()) {
                 continue;
             }
-            ready!(self.poll_timer(cx, turn.timeout));
+            let mut at = turn.timeout;
+            if sent.is_pending() {
+                // What is due goes nowhere before the rest has gone: no sense in asking at once.
+                at = at.map(|at| at.max(now + ROOM_WAIT));
+            }
+            ready!(self.poll_timer(cx, at));
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -144,18 +163,18 @@ impl<P: Protocol> Driver<P> {
                     PortChange::Close(port) => sockets.close(port),
                 }
             }
-            let turn = Turn {
+            Turn {
                 closed: protocol.is_closed(),
                 more,
                 timeout: protocol.poll_timeout(now),
-            };
-            (turn, protocol.has_news())
+            }
         })
     }
 
     /// Sends what was taken, as far as there is room for it.
-    fn send(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<()> {
+    fn send(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Sent> {
         let outbox = &mut scratch.outbox;
+        let mut sent = Sent::All;
         while let Some((port, transmits)) = outbox.next_port() {
             match ready!(self.sockets.poll_send(cx, port, &transmits)) {
                 Ok(count) => {
@@ -163,15 +182,18 @@ impl<P: Protocol> Driver<P> {
                     outbox.advance(count.max(1));
                 }
                 Err(err) => {
-                    self.failed(outbox.next_to().map(|to| PathError::new(to, &err)));
+                    if self.failed(outbox.next_to().map(|to| PathError::new(to, &err))) {
+                        sent = Sent::TooLong;
+                    }
                     outbox.advance(1);
                 }
             }
         }
-        Poll::Ready(())
+        Poll::Ready(sent)
     }
 
-    fn failed(&mut self, error: Option<PathError>) {
+    /// Notes why a datagram has not gone. True if it was too long for its way.
+    fn failed(&mut self, error: Option<PathError>) -> bool {
         let too_long = error.is_some_and(|error| error.errno == gannet_sys::errno::EMSGSIZE);
         let failure = if too_long {
             SendFailure::TooLong
@@ -182,6 +204,7 @@ impl<P: Protocol> Driver<P> {
         let now = clock::now();
         self.shared
             .look(|protocol| protocol.handle_send_failure(now, failure));
+        too_long
     }
 
     /// Waits for the next time at which there is something to do.
@@ -195,6 +218,13 @@ impl<P: Protocol> Driver<P> {
             timer.reset(at);
         }
         Pin::new(timer).poll(cx)
+    }
+}
+
+/// The session is over for those who wait, also if the runtime goes or a `State` panics.
+impl<P: Protocol> Drop for Driver<P> {
+    fn drop(&mut self) {
+        self.shared.abandon();
     }
 }
 

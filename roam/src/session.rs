@@ -1,7 +1,7 @@
 //! A session in use.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,16 +66,14 @@ impl<L: State, R: State> Session<L, R> {
     /// Waits until the peer's state has changed since the last call, and returns it; `None` once the
     /// session is over.
     ///
-    /// What changed twice meanwhile is seen once, as it is now.
+    /// What changed twice meanwhile is seen once, as it is now. The session is over, too, when the
+    /// runtime that it began on is gone, and in a forked child.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: a state is taken when it completes.
     pub fn recv(&self) -> impl Future<Output = Option<R>> {
-        poll_fn(|cx| {
-            self.shared.poll_find(cx, |session| {
-                session.is_fresh().then(|| session.take_remote())
-            })
-        })
+        self.shared
+            .find(|session| session.is_fresh().then(|| session.take_remote()))
     }
 
     /// Returns the peer's newest state and its number, which grows with each that arrives, without
@@ -92,10 +90,9 @@ impl<L: State, R: State> Session<L, R> {
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub async fn confirmed(&self) -> bool {
-        let found = poll_fn(|cx| {
-            self.shared
-                .poll_find(cx, |session| session.is_confirmed().then_some(()))
-        });
+        let found = self
+            .shared
+            .find(|session| session.is_confirmed().then_some(()));
         found.await.is_some()
     }
 
@@ -105,7 +102,7 @@ impl<L: State, R: State> Session<L, R> {
     /// # Cancel safety
     /// Dropping the future loses nothing: an event is taken when it completes.
     pub fn event(&self) -> impl Future<Output = Option<Event>> {
-        poll_fn(|cx| self.shared.poll_find(cx, proto::Session::poll_event))
+        self.shared.find(proto::Session::poll_event)
     }
 
     /// Ends the session, and waits until it is over: true if the peer knows it, false if it has not
@@ -116,8 +113,8 @@ impl<L: State, R: State> Session<L, R> {
     pub async fn shut_down(&self) -> bool {
         let now = clock::now();
         self.shared.change(|session| session.shut_down(now));
-        let found = poll_fn(|cx| self.shared.poll_find(cx, |session| session.outcome()));
-        found.await.unwrap_or(false)
+        let outcome = self.shared.find(|session| session.outcome());
+        outcome.await.unwrap_or(false)
     }
 
     /// Moves a client to a fresh port at once, as it does by itself when an answer is overdue: for

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   handle: change ──▶ protocol ──▶ takes the driver's waker, wakes it
-//!   driver: drive  ──▶ protocol ──▶ takes all waiters, wakes them, if it has news
-//!   handle: wait   ──▶ protocol ──▶ leaves a waker unless it finds what it wants
+//!   driver: drive  ──▶ protocol ──▶ takes all waiters, wakes them, if there is news
+//!   handle: find   ──▶ protocol ──▶ leaves a waker unless it finds what it wants
 //! ```
 //!
 //! Everything happens under one lock, so nobody can look, find nothing, and be missed by the one who
@@ -11,17 +11,25 @@
 //! What runs under it is the protocol, with the application's `State`: that is what the lock is for, so
 //! a `State` must not call its own session.
 
+use std::future::Future;
 use std::mem;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+
+use gannet_sys::fork;
 
 use crate::error::PathError;
 use crate::proto::Protocol;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, models};
+
+models!();
 
 pub(crate) struct Shared<P> {
     inner: Mutex<Inner<P>>,
     /// Why the newest datagram has not left this machine, if it has not.
     path_error: Mutex<Option<PathError>>,
+    /// The process whose driver it is.
+    process: u32,
 }
 
 struct Inner<P> {
@@ -29,18 +37,30 @@ struct Inner<P> {
     /// The driver, unless it was woken since it last looked.
     driver: Option<Waker>,
     /// Who waits for news of the protocol.
-    waiters: Vec<Waker>,
+    waiters: Vec<Waiter>,
+    /// The next waiter's key.
+    next_key: u64,
+    /// The news that waiters were woken for.
+    news: u64,
+}
+
+struct Waiter {
+    key: u64,
+    waker: Waker,
 }
 
 impl<P: Protocol> Shared<P> {
     pub(crate) fn new(protocol: P) -> Self {
         Shared {
             inner: Mutex::new(Inner {
+                news: protocol.news(),
                 protocol,
                 driver: None,
                 waiters: Vec::new(),
+                next_key: 0,
             }),
             path_error: Mutex::new(None),
+            process: fork::generation(),
         }
     }
 
@@ -69,45 +89,137 @@ impl<P: Protocol> Shared<P> {
         result
     }
 
-    /// Lets the driver at the protocol. It will be woken by the next change. `drive` says whether
-    /// there is news.
-    pub(crate) fn drive<T>(&self, waker: &Waker, drive: impl FnOnce(&mut P) -> (T, bool)) -> T {
+    /// Lets the driver at the protocol. It will be woken by the next change.
+    pub(crate) fn drive<T>(&self, waker: &Waker, drive: impl FnOnce(&mut P) -> T) -> T {
         let waker = waker.clone();
         let (result, waiters, before) = {
             let mut inner = self.inner.lock();
             let before = inner.driver.replace(waker);
-            let (result, news) = drive(&mut inner.protocol);
-            let waiters = if news {
-                mem::take(&mut inner.waiters)
-            } else {
-                Vec::new()
-            };
-            (result, waiters, before)
+            let result = drive(&mut inner.protocol);
+            (result, inner.waiters_for_news(), before)
         };
         drop(before);
-        for waiter in waiters {
-            waiter.wake();
-        }
+        wake(waiters);
         result
     }
 
-    /// Waits until `find` finds something. `None` once the protocol is over and there is nothing left.
-    pub(crate) fn poll_find<T>(
+    /// Ends the protocol at once: its driver is gone.
+    pub(crate) fn abandon(&self) {
+        let (waiters, driver) = {
+            let mut inner = self.inner.lock();
+            inner.protocol.abandon();
+            (inner.waiters_for_news(), inner.driver.take())
+        };
+        drop(driver);
+        wake(waiters);
+    }
+
+    /// Waits until `find` finds something. `None` once the protocol is over and there is nothing left,
+    /// and in a forked child, which has no driver.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing behind. What `find` takes is returned.
+    pub(crate) fn find<T, F>(&self, find: F) -> Find<'_, P, F>
+    where
+        F: FnMut(&mut P) -> Option<T>,
+    {
+        Find {
+            shared: self,
+            find,
+            key: None,
+        }
+    }
+
+    fn poll_find<T>(
         &self,
         cx: &mut Context<'_>,
-        find: impl FnOnce(&mut P) -> Option<T>,
+        key: &mut Option<u64>,
+        find: &mut impl FnMut(&mut P) -> Option<T>,
     ) -> Poll<Option<T>> {
-        let waker = cx.waker().clone();
+        // Declared before the lock, and so dropped after it, with a waker in it that was left before.
+        let mut waker = Some(cx.waker().clone());
         let mut inner = self.inner.lock();
         if let Some(found) = find(&mut inner.protocol) {
             return Poll::Ready(Some(found));
         }
-        if inner.protocol.is_closed() {
+        if inner.protocol.is_closed() || fork::generation() != self.process {
             return Poll::Ready(None);
         }
-        if !inner.waiters.iter().any(|other| other.will_wake(&waker)) {
-            inner.waiters.push(waker);
-        }
+        inner.wait(key, &mut waker);
         Poll::Pending
+    }
+
+    /// Takes the waker of a waiter away, if it is still there.
+    fn forget(&self, key: u64) {
+        let waiter = {
+            let mut inner = self.inner.lock();
+            let at = inner.waiters.iter().position(|waiter| waiter.key == key);
+            at.map(|at| inner.waiters.swap_remove(at))
+        };
+        drop(waiter);
+    }
+}
+
+impl<P: Protocol> Inner<P> {
+    /// Leaves `waker` under `key`, which is given on the first time. What it replaces is in its place
+    /// then.
+    fn wait(&mut self, key: &mut Option<u64>, waker: &mut Option<Waker>) {
+        let key = *key.get_or_insert_with(|| {
+            self.next_key += 1;
+            self.next_key
+        });
+        let waiting = self.waiters.iter_mut().find(|waiter| waiter.key == key);
+        match (waiting, waker.take()) {
+            (Some(waiting), Some(newer)) => *waker = Some(mem::replace(&mut waiting.waker, newer)),
+            (None, Some(waker)) => self.waiters.push(Waiter { key, waker }),
+            (_, None) => {}
+        }
+    }
+
+    /// Takes all waiters, if anything is new to them.
+    fn waiters_for_news(&mut self) -> Vec<Waiter> {
+        let news = self.protocol.news();
+        if mem::replace(&mut self.news, news) == news {
+            return Vec::new();
+        }
+        mem::take(&mut self.waiters)
+    }
+}
+
+fn wake(waiters: Vec<Waiter>) {
+    for waiter in waiters {
+        waiter.waker.wake();
+    }
+}
+
+/// Waits for something in a protocol: see [`Shared::find`].
+pub(crate) struct Find<'a, P: Protocol, F> {
+    shared: &'a Shared<P>,
+    find: F,
+    /// Names the waker that it has left, if any.
+    key: Option<u64>,
+}
+
+/// Nothing in it is pinned.
+impl<P: Protocol, F> Unpin for Find<'_, P, F> {}
+
+impl<P, F, T> Future for Find<'_, P, F>
+where
+    P: Protocol,
+    F: FnMut(&mut P) -> Option<T>,
+{
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let this = &mut *self;
+        this.shared.poll_find(cx, &mut this.key, &mut this.find)
+    }
+}
+
+impl<P: Protocol, F> Drop for Find<'_, P, F> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.shared.forget(key);
+        }
     }
 }

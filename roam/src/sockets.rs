@@ -91,9 +91,11 @@ impl Sockets {
             let State::Open(receiver, _) = &mut socket.state else {
                 continue;
             };
-            // An error belongs to an earlier datagram of ours, and is over with this report.
-            if let Poll::Ready(Ok(_)) = receiver.poll_recv(cx, batch) {
-                return Some((index + 1, socket.port));
+            match receiver.poll_recv(cx, batch) {
+                Poll::Ready(Ok(_)) => return Some((index + 1, socket.port)),
+                // An error is over with this report, and nobody is woken for what comes after it.
+                Poll::Ready(Err(_)) => cx.waker().wake_by_ref(),
+                Poll::Pending => {}
             }
         }
         None

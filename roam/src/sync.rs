@@ -9,6 +9,15 @@ use std::sync::PoisonError;
 
 pub(crate) use imp::sync::MutexGuard;
 
+/// Declares the child module `models` with this module's loom models, in builds for loom.
+macro_rules! models {
+    () => {
+        #[cfg(all(test, loom))]
+        mod models;
+    };
+}
+pub(crate) use models;
+
 /// A mutex that ignores poisoning: a protocol whose user panicked in it is still one.
 pub(crate) struct Mutex<T>(imp::sync::Mutex<T>);
 

@@ -78,6 +78,8 @@ pub(super) struct Connection {
     /// When the newest change of the network was answered, or will be.
     network_answered_at: Option<Instant>,
     events: VecDeque<Event>,
+    /// How many events there were.
+    told: u64,
     pub(super) stats: Stats,
     plain: Vec<u8>,
 }
@@ -114,6 +116,7 @@ impl Connection {
             last_heard: None,
             network_answered_at: None,
             events: VecDeque::new(),
+            told: 0,
             stats: Stats::default(),
             plain: Vec::new(),
         }
@@ -379,14 +382,16 @@ impl Connection {
             self.events.pop_front();
         }
         self.events.push_back(event);
+        self.told += 1;
     }
 
     pub(super) fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    pub(super) fn has_events(&self) -> bool {
-        !self.events.is_empty()
+    /// How many events there were so far.
+    pub(super) fn told(&self) -> u64 {
+        self.told
     }
 
     /// The counters, with what the path is like now.

@@ -27,6 +27,8 @@ pub struct Datagrams {
     connection: Connection,
     outgoing: VecDeque<Vec<u8>>,
     incoming: VecDeque<Vec<u8>>,
+    /// How many datagrams were put into `incoming` so far.
+    taken: u64,
     /// When a client sends a heartbeat, unless something answers it before.
     heartbeat_at: Instant,
     /// Answers that a server owes its client.
@@ -64,6 +66,7 @@ impl Datagrams {
             connection,
             outgoing: VecDeque::new(),
             incoming: VecDeque::new(),
+            taken: 0,
             heartbeat_at: now,
             answers: 0,
             asked_at: None,
@@ -135,6 +138,7 @@ impl Datagrams {
             self.take_heartbeat(arrival.now, is_asked);
         } else if self.incoming.len() < QUEUE_MAX {
             self.incoming.push_back(payload.to_vec());
+            self.taken += 1;
         } else {
             self.connection.stats.payloads_dropped += 1;
         }
@@ -270,17 +274,20 @@ impl Protocol for Datagrams {
         self.connection.poll_event()
     }
 
-    fn has_news(&self) -> bool {
-        !self.incoming.is_empty() || self.closed || self.connection.has_events()
+    fn news(&self) -> u64 {
+        self.taken + self.connection.told()
     }
 
     /// Nothing is said to the peer, which finds it out by the silence.
     fn shut_down(&mut self, _now: Instant) {
+        self.abandon();
+    }
+
+    fn abandon(&mut self) {
         if !self.closed {
             self.closed = true;
             self.outgoing.clear();
-            let closed = Event::Closed { clean: false };
-            self.connection.tell(closed);
+            self.connection.tell(Event::Closed { clean: false });
         }
     }
 

@@ -42,11 +42,14 @@ pub trait Protocol {
     /// Something for the application.
     fn poll_event(&mut self) -> Option<Event>;
 
-    /// Whether there is something that an application may wait for.
-    fn has_news(&self) -> bool;
+    /// How much has happened so far that an application may wait for: grows with each such thing.
+    fn news(&self) -> u64;
 
     /// Ends it: as politely as the protocol can.
     fn shut_down(&mut self, now: Instant);
+
+    /// Ends it at once, because nobody drives it any more.
+    fn abandon(&mut self);
 
     /// Whether it is over: nothing will be sent any more.
     fn is_closed(&self) -> bool;

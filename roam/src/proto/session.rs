@@ -44,8 +44,8 @@ pub struct Session<L, R> {
     silent: bool,
     closed: bool,
     outcome: Option<bool>,
-    /// The peer has confirmed a state of ours since the application looked.
-    confirmed_news: bool,
+    /// How often the peer came to hold our state, or changed its own.
+    changes: u64,
     /// The peer's state has changed since the application took it.
     fresh: bool,
     random: Random,
@@ -98,7 +98,7 @@ impl<L: State, R: State> Session<L, R> {
             silent: false,
             closed: false,
             outcome: None,
-            confirmed_news: false,
+            changes: 0,
             fresh: false,
             random,
             piece: Vec::new(),
@@ -112,7 +112,9 @@ impl<L: State, R: State> Session<L, R> {
 
     /// Changes our state. In vain once the session is being shut down.
     pub fn update<T>(&mut self, now: Instant, change: impl FnOnce(&mut L) -> T) -> T {
+        let before = self.sender.is_confirmed();
         let result = self.sender.update(change);
+        self.note_confirmed(before);
         self.sender.observe(now);
         result
     }
@@ -134,9 +136,13 @@ impl<L: State, R: State> Session<L, R> {
     }
 
     /// Whether the peer has confirmed what our state is now.
-    pub fn is_confirmed(&mut self) -> bool {
-        self.confirmed_news = false;
+    pub fn is_confirmed(&self) -> bool {
         self.sender.is_confirmed()
+    }
+
+    /// Counts it as news if the peer holds our state now, and did not `before`.
+    fn note_confirmed(&mut self, before: bool) {
+        self.changes += u64::from(!before && self.sender.is_confirmed());
     }
 
     /// How it ended, once it has: whether both ends know it.
@@ -208,14 +214,16 @@ impl<L: State, R: State> Session<L, R> {
         instruction: &Instruction,
     ) -> Result<(), PeerError> {
         instruction.check_version()?;
+        let before = self.sender.is_confirmed();
         if let Some(at) = self.sender.confirmed(instruction.ack_num) {
             self.connection.confirmed(at, instruction.ack_num);
-            self.confirmed_news = self.sender.is_confirmed();
+            self.note_confirmed(before);
         }
         match self.receiver.receive(now, instruction)? {
             Outcome::Newest { asks, changed } => {
                 self.connection.stats.states_received += 1;
                 self.fresh |= changed;
+                self.changes += u64::from(changed);
                 self.sender.heard(now, instruction.new_num, asks);
                 // What changes nothing is a question, or a client's heartbeat, which is one.
                 if !changed && (asks || !self.connection.is_client()) {
@@ -453,8 +461,8 @@ impl<L: State, R: State> Protocol for Session<L, R> {
         self.connection.poll_event()
     }
 
-    fn has_news(&self) -> bool {
-        self.fresh || self.closed || self.confirmed_news || self.connection.has_events()
+    fn news(&self) -> u64 {
+        self.changes + self.connection.told()
     }
 
     /// What our state is now is the last that the peer gets.
@@ -463,6 +471,10 @@ impl<L: State, R: State> Protocol for Session<L, R> {
         if self.connection.target(now).is_none() {
             self.close(false);
         }
+    }
+
+    fn abandon(&mut self) {
+        self.close(false);
     }
 
     fn is_closed(&self) -> bool {
