@@ -1,4 +1,4 @@
-//! `cargo xtask loom`: explores every model of the runtime and says how far it got.
+//! `cargo xtask loom`: explores every model of the runtime and of sessions, and says how far it got.
 
 use std::env;
 use std::path::Path;
@@ -12,6 +12,9 @@ use crate::tools;
 pub(crate) const BOUND: u32 = 2;
 
 const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// Those that have models.
+const PACKAGES: [&str; 2] = ["gannet-runtime", "gannet-roam"];
 
 /// Loom stops at these without a word, and would pass a model that it has not explored.
 const CUT_OFFS: [&str; 3] = [
@@ -55,7 +58,10 @@ pub(crate) fn command(filter: &str, bound: u32, target: &Path) -> Command {
     let mut flags = env::var_os("RUSTFLAGS").unwrap_or_default();
     flags.push(" --cfg loom");
     let mut command = tools::cargo();
-    command.args(["test", "--release", "-p", "gannet-runtime", "--lib"]);
+    command.args(["test", "--release", "--lib"]);
+    for package in PACKAGES {
+        command.args(["-p", package]);
+    }
     command.arg("--target-dir").arg(target);
     command.args([filter, "--", "--nocapture", "--test-threads=1"]);
     command
