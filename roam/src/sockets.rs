@@ -140,3 +140,23 @@ pub(crate) async fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
     let conn = config.listen_packet(network, addr).await?;
     UdpSocket::try_from(conn).map_err(|_| io::ErrorKind::Unsupported.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `strace` shows of mosh (mosh-wire §4.6), read back from the kernel.
+    #[test]
+    fn sockets_have_the_options_that_mosh_sets() {
+        let runtime = gannet_runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime").block_on(async {
+            for (addr, tos) in [("127.0.0.1:0", TOS), ("[::1]:0", 0), ("[::]:0", 0)] {
+                let socket = bind(addr.parse().expect("an address")).await;
+                let socket = socket.expect("a port");
+                assert_eq!(socket.mtu_discovery().expect("open"), MtuDiscovery::Dont);
+                assert_eq!(socket.tos().expect("open"), tos, "{addr}");
+                assert!(socket.recv_ecn().expect("open"), "{addr}");
+            }
+        });
+    }
+}

@@ -28,6 +28,7 @@ pub(crate) const ALLOWED: &[(&str, &str)] = &[
         "takes the output out of the task's cell, as its only JoinHandle",
     ),
     ("runtime/tests/fork.rs", "runs code between fork and exec"),
+    ("roam/tests/fork.rs", "runs code between fork and exec"),
     ("sys/tests/fork.rs", "forks a child, to see what it sees"),
     (
         "runtime/src/poll/slots.rs",
