@@ -9,6 +9,7 @@
 //! It has no buffers while it waits. Nothing else sends, so nothing else uses a sequence number.
 
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,7 +21,7 @@ use gannet_sys::{clock, fork};
 
 use crate::error::PathError;
 use crate::proto::{Arrival, PortChange, Protocol, SendFailure};
-use crate::scratch::Scratch;
+use crate::scratch::{Outbox, Scratch};
 use crate::shared::Shared;
 use crate::sockets::Sockets;
 
@@ -31,7 +32,7 @@ pub(crate) struct Driver<P: Protocol> {
     /// Announces that the addresses of this machine have changed: for clients.
     watch: Option<AddressWatch>,
     /// Datagrams that wait for room in a socket's buffer.
-    backlog: Option<Box<Scratch>>,
+    backlog: Option<Box<Outbox>>,
     /// The process that may send: a forked copy would use the same sequence numbers.
     process: u32,
 }
@@ -233,13 +234,15 @@ impl<P: Protocol> Future for Driver<P> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let mut scratch = this.backlog.take().unwrap_or_else(Scratch::take);
-        let polled = this.run(cx, &mut scratch);
-        if scratch.outbox.is_empty() {
-            scratch.leave();
-        } else {
-            this.backlog = Some(scratch);
+        let mut scratch = Scratch::take();
+        if let Some(backlog) = this.backlog.take() {
+            scratch.outbox = *backlog;
         }
+        let polled = this.run(cx, &mut scratch);
+        if !scratch.outbox.is_empty() {
+            this.backlog = Some(Box::new(mem::take(&mut scratch.outbox)));
+        }
+        scratch.leave();
         polled
     }
 }

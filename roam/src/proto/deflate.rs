@@ -1,7 +1,10 @@
 //! Instructions as zlib streams, within a bound whoever made them.
 //!
-//! Both directions build their state for one call: a compressor holds some 300 KiB, which a server
-//! with thousands of sessions, most of them idle, cannot keep for each.
+//! All sessions of a thread take turns with one state for each direction: a compressor holds some 300
+//! KiB, which a server with thousands of sessions, most of them idle, cannot keep for each. To make it
+//! anew for each call would leave holes of that size between what lasts.
+
+use std::cell::Cell;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -17,6 +20,11 @@ const SLACK: usize = 64;
 
 /// What the output starts at, and the factor it is thought to grow by, before it is known.
 const GROWTH: usize = 4;
+
+thread_local! {
+    static COMPRESS: Cell<Option<Compress>> = const { Cell::new(None) };
+    static DECOMPRESS: Cell<Option<Decompress>> = const { Cell::new(None) };
+}
 
 /// Compresses `plain` into a zlib stream, as RFC 1950 has it, at level 6.
 ///
@@ -42,16 +50,20 @@ pub fn deflate(plain: &[u8]) -> Result<Vec<u8>, LocalError> {
         return Err(too_long);
     }
     let mut stream = Vec::with_capacity(plain.len() + plain.len() / SLACK + SLACK);
-    let mut compress = Compress::new(Compression::new(LEVEL), true);
-    loop {
+    let fresh = || Compress::new(Compression::new(LEVEL), true);
+    let mut compress = COMPRESS.take().unwrap_or_else(fresh);
+    compress.reset();
+    let result = loop {
         let taken = compress.total_in() as usize;
         match compress.compress_vec(&plain[taken..], &mut stream, FlushCompress::Finish) {
-            Ok(Status::StreamEnd) => return Ok(stream),
+            Ok(Status::StreamEnd) => break Ok(stream),
             Ok(_) => stream.reserve(SLACK),
-            // Only a stream in an impossible state fails, and this one is new.
-            Err(_) => return Err(too_long),
+            // Only a stream in an impossible state fails, and this one is as if new.
+            Err(_) => break Err(too_long),
         }
-    }
+    };
+    COMPRESS.set(Some(compress));
+    result
 }
 
 /// Decompresses `stream`, which must be one whole zlib stream and nothing else.
@@ -64,9 +76,17 @@ pub fn deflate(plain: &[u8]) -> Result<Vec<u8>, LocalError> {
 ///
 /// Reference: `mosh-wire.md` §5.
 pub fn inflate(stream: &[u8]) -> Result<Vec<u8>, PeerError> {
+    let fresh = || Decompress::new(true);
+    let mut decompress = DECOMPRESS.take().unwrap_or_else(fresh);
+    decompress.reset(true);
+    let result = inflate_with(&mut decompress, stream);
+    DECOMPRESS.set(Some(decompress));
+    result
+}
+
+fn inflate_with(decompress: &mut Decompress, stream: &[u8]) -> Result<Vec<u8>, PeerError> {
     let first = stream.len().saturating_mul(GROWTH).max(SLACK);
     let mut plain = Vec::with_capacity(first.min(INFLATE_MAX + 1));
-    let mut decompress = Decompress::new(true);
     loop {
         let taken = decompress.total_in() as usize;
         let (before, room) = (plain.len(), plain.capacity());
