@@ -212,6 +212,38 @@ pub(crate) fn report_of(words: &[String], limit: Duration) -> Result<Report, Str
     generator.report()
 }
 
+/// This program once more, which takes lines and answers with lines.
+pub(crate) struct Companion {
+    child: Reaped,
+    lines: Receiver<String>,
+}
+
+impl Companion {
+    /// Starts it with `words`.
+    pub(crate) fn start(words: &[String]) -> Result<Self, String> {
+        let mut child = start_self(words)?;
+        let lines = lines_of(child.0.stdout.take());
+        Ok(Self { child, lines })
+    }
+
+    /// Sends it a line.
+    pub(crate) fn tell(&mut self, line: &str) -> Result<(), String> {
+        let input = self.child.0.stdin.as_mut().ok_or("it takes no lines")?;
+        writeln!(input, "{line}").map_err(|err| err.to_string())
+    }
+
+    /// Waits for a line of it.
+    pub(crate) fn hear(&self, limit: Duration) -> Result<String, String> {
+        let line = self.lines.recv_timeout(limit);
+        line.map_err(|err| format!("the other process says nothing: {err}"))
+    }
+
+    /// Returns its process identifier.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+}
+
 /// Runs a `load` of `kind` on `server` while `perf stat` counts `events` of the server; returns
 /// what perf wrote.
 pub(crate) fn perf_stat(

@@ -11,6 +11,7 @@ mod load;
 mod procfs;
 mod raw;
 mod report;
+mod roam;
 mod server;
 mod syscalls;
 
@@ -25,9 +26,10 @@ use syscalls::Unit;
 const HELP: &str = "\
 usage: gannet-benches [SUBJECT]... [OPTION]...
            Compares the rivals and prints a Markdown table for each subject; all without a name,
-           but for fds.
+           but for fds and those of sessions.
            SUBJECT: echo, single, tail, tail-2, echo-2, mixed, deadline, churn, idle, idle-18k, udp,
-           open, blocking, fds, and those of `inside`
+           open, blocking, fds, those of `inside`, and when they are named roam-idle, roam-forged,
+           roam-seal
            --record (writes benches/RESULTS.md and its charts; other subjects' sections stay)
            --quick (raw, gannet and tokio, two short rounds, nothing counted)
            --no-counts (no instructions and system calls)
@@ -45,6 +47,8 @@ usage: gannet-benches [SUBJECT]... [OPTION]...
            sleepers, idle-runtime;   RIVAL: raw, gannet, gannet-ct, tokio, tokio-ct, smol
            --workers N (1)   --count N (units)   --warm-up N (a tenth)
            --instructions (of one unit, by callgrind)
+       gannet-benches roam SUBJECT
+           Sessions: roam-idle, roam-forged, roam-seal.   --connections N (5000)   --seconds S (3)
        gannet-benches serve RIVAL
            Serves until SIGTERM or the end of standard input; prints `listening ADDR[,ADDR]...`.
            RIVAL: raw, gannet, gannet-ct, tokio, tokio-ct, smol, monoio, monoio-uring, may, go
@@ -82,6 +86,7 @@ fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
         Some("serve") => serve(&words[1..]),
         Some("load") => load::run(&words[1..]),
         Some("inside") => Ok(inside::run(&words[1..])?),
+        Some("roam") => Ok(roam::run(&words[1..])?),
         Some("syscalls") => Ok(syscalls::run(&words[1..], Unit::Request)?),
         Some("syscalls-churn") => Ok(syscalls::run(&words[1..], Unit::Connection)?),
         _ => Ok(compare::run(words)?),

@@ -51,6 +51,10 @@ pub(crate) const ALLOWED: &[(&str, &str)] = &[
         "a waker's cell, guarded by the deadline's word",
     ),
     (
+        "benches/src/roam/openssl.rs",
+        "calls OpenSSL, which is measured beside",
+    ),
+    (
         "benches/src/raw/",
         "the floor: a loop on the kernel itself, without the runtime",
     ),

@@ -28,6 +28,7 @@ const WATCHED_CALLS: [&str; 5] = ["futex", "write", "read", "recvfrom", "sendto"
 pub(super) fn count(plan: &Plan, variant: &Variant, row: &mut Row) {
     let kind = match plan.subject.work {
         Work::Load(kind) => kind,
+        Work::Roam(_) => return,
         Work::Inside(name) => return count_inside(plan, variant, row, name),
     };
     let run = Run {

@@ -16,6 +16,7 @@ mod machine;
 mod network;
 mod plan;
 mod record;
+mod roam;
 mod stats;
 mod subject;
 mod table;
@@ -31,7 +32,7 @@ use crate::report::Report;
 use crate::server::Rival;
 
 /// All subjects, in the order of the tables.
-const SUBJECTS: &[&[Subject]] = &[network::SUBJECTS, inside::SUBJECTS];
+const SUBJECTS: &[&[Subject]] = &[network::SUBJECTS, inside::SUBJECTS, roam::SUBJECTS];
 /// How often a measurement is tried that other processes disturb,
 const TRIES: usize = 3;
 /// and what they may use, in percent of a processor: the clock's ticks alone look like some.
@@ -179,6 +180,11 @@ fn measure_once(plan: &Plan, variant: &Variant, rival: Rival) -> Result<Report, 
             let server = Server::start(rival, &plan.server_words(variant, rival))?;
             let words = [plan.load_words(variant), plan.span_words()].concat();
             Generator::start(kind, &server, &words, plan.limit())?.report()
+        }
+        Work::Roam(name) => {
+            let mut words = ["roam", name].map(str::to_owned).to_vec();
+            words.extend(plan.roam_words());
+            report_of(&words, plan.limit())
         }
         Work::Inside(name) => {
             let mut words = ["inside", name, rival.name()].map(str::to_owned).to_vec();

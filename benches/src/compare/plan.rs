@@ -166,6 +166,17 @@ impl Plan {
         words
     }
 
+    /// Returns the words for `roam`.
+    pub(super) fn roam_words(&self) -> [String; 4] {
+        let (seconds, count) = (self.seconds.to_string(), self.connections.to_string());
+        [
+            "--seconds".to_owned(),
+            seconds,
+            "--connections".to_owned(),
+            count,
+        ]
+    }
+
     /// Returns how long a measurement may take.
     pub(super) fn limit(&self) -> Duration {
         SLACK + Duration::from_secs_f64(self.seconds)
@@ -190,6 +201,13 @@ impl fmt::Display for Plan {
         write!(f, "{} round(s)", self.rounds)?;
         if let Work::Inside(_) = self.subject.work {
             return f.write_str(", one process, not pinned.");
+        }
+        if let Work::Roam(_) = self.subject.work {
+            let (seconds, count) = (self.seconds, self.connections);
+            return write!(
+                f,
+                ", {count} session(s), {seconds} s a stretch, not pinned."
+            );
         }
         write!(f, ", {} worker(s)", self.workers)?;
         let (connections, seconds) = (self.connections, self.seconds);

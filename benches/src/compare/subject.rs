@@ -45,6 +45,8 @@ pub(crate) enum Work {
     Load(&'static str),
     /// One process alone: `inside` with this subject.
     Inside(&'static str),
+    /// `roam` with this subject, in as many processes as it takes.
+    Roam(&'static str),
 }
 
 /// When requests are sent.
