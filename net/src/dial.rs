@@ -1,4 +1,4 @@
-//! Dialling: one address after the other, each with its share of the time.
+//! Dialling: one address, or several that race, or one after the other with a share of the time each.
 
 use std::fmt;
 use std::io;
@@ -17,7 +17,9 @@ use crate::family::Ends;
 use crate::keepalive::KeepAlive;
 use crate::network::{Network, Protocol, ToNetwork};
 use crate::open::NewSocket;
+use crate::race::{interleave, race};
 use crate::resolve::{MISSING_ADDRESS, resolve_dial};
+use crate::resolver::{Names, Resolver};
 use crate::socket::Socket;
 
 /// How to dial.
@@ -30,8 +32,9 @@ use crate::socket::Socket;
 /// | UDP | `socket`, `IPV6_V6ONLY`, `SO_BROADCAST`, **hook**, (`bind`), `connect` |
 /// | Unix | `socket`, **hook**, (`bind`), `connect` |
 ///
-/// `IPV6_V6ONLY` is set for IPv6. The socket is bound only if a local address was given. The
-/// addresses of a name are tried one after the other; they do not race. Multipath TCP is not used.
+/// `IPV6_V6ONLY` is set for IPv6. The socket is bound only if a local address was given. The TCP
+/// addresses of a name race ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305)): see
+/// [`fallback_delay`](Self::fallback_delay). Multipath TCP is not used.
 ///
 /// ```
 /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -55,6 +58,8 @@ pub struct Dialer {
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     keep_alive: Option<KeepAlive>,
+    fallback_delay: Option<Duration>,
+    names: Names,
 }
 
 impl Default for Dialer {
@@ -65,6 +70,8 @@ impl Default for Dialer {
             timeout: None,
             deadline: None,
             keep_alive: Some(KeepAlive::default()),
+            fallback_delay: Some(FALLBACK_DELAY),
+            names: Names::default(),
         }
     }
 }
@@ -117,12 +124,28 @@ impl Dialer {
         self
     }
 
+    /// Sets how long after one TCP address the next is tried, if none has failed meanwhile; 250 ms by
+    /// default. `None` tries them one after the other, each for its share of the time.
+    ///
+    /// IPv6 and IPv4 take turns. The first to connect wins, and the others are closed.
+    pub fn fallback_delay(mut self, delay: impl Into<Option<Duration>>) -> Self {
+        self.fallback_delay = delay.into();
+        self
+    }
+
+    /// Sets what finds the addresses of host names, in place of
+    /// [`SystemResolver`](crate::SystemResolver).
+    pub fn resolver(mut self, resolver: impl Resolver + 'static) -> Self {
+        self.names = Names::new(resolver);
+        self
+    }
+
     /// Connects to `address`: `host:port` for `tcp`, `udp` and their versions; for `unix` and
     /// `unixgram` a path, or `@` and an abstract name. No host means this machine.
     ///
     /// Waits for the lookup of a name and for the peer's answer, within the dialer's limits of
-    /// time. A name's addresses are tried in order; each gets an equal share of the time left, but
-    /// 2 s at least. UDP exchanges no packet.
+    /// time. Several TCP addresses race. Otherwise a name's addresses are tried in order, and each gets
+    /// an equal share of the time left, but 2 s at least. UDP exchanges no packet.
     ///
     /// # Cancel safety
     /// Dropping the future gives up; the socket is closed. A lookup in progress goes on unheard.
@@ -144,17 +167,51 @@ impl Dialer {
         let deadline = self.overall_deadline(now());
         let addrs = before(
             deadline,
-            resolve_dial(network, &address, self.local.as_ref()),
+            resolve_dial(network, &address, self.local.as_ref(), &self.names),
         )
         .await;
         let addrs = addrs.map_err(|err| OpError::new(Op::Dial, network.as_str(), err))?;
-        self.dial_serial(network, &addrs, deadline).await
+        self.dial_any(network, addrs, deadline).await
     }
 
     /// Connects to the first of `addrs` that answers.
     pub(crate) async fn dial_addrs(&self, network: Network, addrs: Vec<Addr>) -> io::Result<Conn> {
-        self.dial_serial(network, &addrs, self.overall_deadline(now()))
+        self.dial_any(network, addrs, self.overall_deadline(now()))
             .await
+    }
+
+    /// Connects to one of `addrs`: TCP addresses race, if there are several.
+    async fn dial_any(
+        &self,
+        network: Network,
+        addrs: Vec<Addr>,
+        deadline: Option<Instant>,
+    ) -> io::Result<Conn> {
+        match self.fallback_delay {
+            Some(delay) if addrs.len() > 1 && network.protocol() == Protocol::Tcp => {
+                // Boxed, because few dials have several addresses, and all would be bigger.
+                Box::pin(self.dial_race(network, interleave(addrs), deadline, delay)).await
+            }
+            _ => self.dial_serial(network, &addrs, deadline).await,
+        }
+    }
+
+    async fn dial_race(
+        &self,
+        network: Network,
+        addrs: Vec<Addr>,
+        deadline: Option<Instant>,
+        delay: Duration,
+    ) -> io::Result<Conn> {
+        race(addrs.len(), delay, |number| {
+            self.attempt(network, &addrs[number], deadline)
+        })
+        .await
+        .map_err(|err| {
+            OpError::new(Op::Dial, network.as_str(), err)
+                .between(self.local.clone(), addrs.first().cloned())
+                .into()
+        })
     }
 
     /// The earlier of deadline and timeout. A timeout beyond what an `Instant` can hold is none.
@@ -164,6 +221,19 @@ impl Dialer {
             (Some(timeout), Some(deadline)) => Some(timeout.min(deadline)),
             (timeout, deadline) => timeout.or(deadline),
         }
+    }
+
+    /// Connects to one address of several, unless it is too late to begin.
+    async fn attempt(
+        &self,
+        network: Network,
+        remote: &Addr,
+        deadline: Option<Instant>,
+    ) -> io::Result<Conn> {
+        if deadline.is_some_and(|deadline| deadline <= now()) {
+            return Err(deadline_exceeded());
+        }
+        self.dial_addr(network, remote, deadline).await
     }
 
     async fn dial_serial(
@@ -265,6 +335,9 @@ impl Dialer {
         });
     }
 }
+
+/// The pause between two attempts that RFC 8305 recommends.
+const FALLBACK_DELAY: Duration = Duration::from_millis(250);
 
 /// The least time for one of several addresses, if there is as much.
 const SHARE_MIN: Duration = Duration::from_secs(2);

@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use crate::database::service;
 use crate::error::{AddrError, LookupError};
 use crate::network::Protocol;
 
@@ -108,35 +109,6 @@ pub(crate) fn parse_port(protocol: Protocol, text: &str) -> Result<u16, PortErro
         Some(port) if port == 0 || !negative => Ok(port),
         _ => Err(PortError::Addr(AddrError::new("invalid port", text))),
     }
-}
-
-/// The port of a well-known service: the names that Go knows without reading `/etc/services`.
-fn service(protocol: Protocol, name: &str) -> Option<u16> {
-    let table: &[(&str, u16)] = match protocol {
-        Protocol::Tcp => &[
-            ("domain", 53),
-            ("ftp", 21),
-            ("ftps", 990),
-            ("gopher", 70),
-            ("http", 80),
-            ("https", 443),
-            ("imap2", 143),
-            ("imap3", 220),
-            ("imaps", 993),
-            ("pop3", 110),
-            ("pop3s", 995),
-            ("smtp", 25),
-            ("ssh", 22),
-            ("submissions", 465),
-            ("telnet", 23),
-        ],
-        Protocol::Udp => &[("domain", 53)],
-        Protocol::Unix | Protocol::Unixgram => &[],
-    };
-    table
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(name))
-        .map(|&(_, port)| port)
 }
 
 /// What the host part of an address says.

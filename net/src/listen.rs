@@ -18,6 +18,7 @@ use crate::network::{Network, Protocol, ToNetwork};
 use crate::open::{NewSocket, State};
 use crate::packet::PacketConn;
 use crate::resolve::resolve_listen;
+use crate::resolver::{Names, Resolver};
 use crate::socket::Socket;
 
 /// How to open listeners and packet sockets.
@@ -51,6 +52,7 @@ pub struct ListenConfig {
     control: Control,
     backlog: Option<u32>,
     keep_alive: Option<KeepAlive>,
+    names: Names,
 }
 
 impl Default for ListenConfig {
@@ -59,6 +61,7 @@ impl Default for ListenConfig {
             control: Control::default(),
             backlog: None,
             keep_alive: Some(KeepAlive::default()),
+            names: Names::default(),
         }
     }
 }
@@ -98,6 +101,13 @@ impl ListenConfig {
         self
     }
 
+    /// Sets what finds the addresses of host names, in place of
+    /// [`SystemResolver`](crate::SystemResolver).
+    pub fn resolver(mut self, resolver: impl Resolver + 'static) -> Self {
+        self.names = Names::new(resolver);
+        self
+    }
+
     /// Listens for stream connections on `address`: `host:port` for `tcp`, `tcp4` and `tcp6`; for
     /// `unix` a path, `@` and an abstract name, or empty for an abstract name that the kernel
     /// chooses.
@@ -121,7 +131,9 @@ impl ListenConfig {
         network: impl ToNetwork,
         address: impl fmt::Display,
     ) -> io::Result<Listener> {
-        let (network, local) = resolve(network.to_network(), address.to_string()).await?;
+        let (network, local) = self
+            .resolve(network.to_network(), address.to_string())
+            .await?;
         self.listen_stream_addr(network, &local)
     }
 
@@ -143,8 +155,23 @@ impl ListenConfig {
         network: impl ToNetwork,
         address: impl fmt::Display,
     ) -> io::Result<PacketConn> {
-        let (network, local) = resolve(network.to_network(), address.to_string()).await?;
+        let (network, local) = self
+            .resolve(network.to_network(), address.to_string())
+            .await?;
         self.listen_packet_addr(network, &local)
+    }
+
+    /// Finds the network and the address to listen on.
+    async fn resolve(
+        &self,
+        network: Result<Network, crate::error::UnknownNetworkError>,
+        address: String,
+    ) -> io::Result<(Network, Addr)> {
+        let network = network.map_err(|err| OpError::new(Op::Listen, err.0.clone(), err.into()))?;
+        match resolve_listen(network, &address, &self.names).await {
+            Ok(local) => Ok((network, local)),
+            Err(err) => Err(OpError::new(Op::Listen, network.as_str(), err).into()),
+        }
     }
 
     /// Listens on a resolved address.
@@ -216,18 +243,6 @@ fn bound(new: NewSocket, network: Network) -> io::Result<Socket> {
     // As in Go, a socket without a known address is still a socket.
     let _ = socket.local_sock_addr();
     Ok(socket)
-}
-
-/// Finds the network and the address to listen on.
-async fn resolve(
-    network: Result<Network, crate::error::UnknownNetworkError>,
-    address: String,
-) -> io::Result<(Network, Addr)> {
-    let network = network.map_err(|err| OpError::new(Op::Listen, err.0.clone(), err.into()))?;
-    match resolve_listen(network, &address).await {
-        Ok(local) => Ok((network, local)),
-        Err(err) => Err(OpError::new(Op::Listen, network.as_str(), err).into()),
-    }
 }
 
 fn unexpected(local: &Addr) -> io::Error {

@@ -1,28 +1,32 @@
 //! From the text of an address to addresses: ports first, then hosts, then the filters of the
 //! network.
 //!
-//! Literal addresses are resolved on the spot. Names go to the C library's `getaddrinfo` on the
-//! blocking pool, so that no worker thread ever waits for a name server; dropping the future stops
-//! the waiting, not the lookup.
+//! Literal addresses are resolved on the spot. Names go to the [`Resolver`](crate::Resolver), and
+//! services that are not well known to `/etc/services`.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
-use gannet_runtime::spawn_blocking;
 use gannet_sys::interface;
 
 use crate::addr::{Addr, unix_addr};
-use crate::error::{AddrError, LookupError};
+use crate::database::system_service;
+use crate::error::AddrError;
 use crate::family::Family;
-use crate::hostport::{Host, parse_host, parse_port, split_host_port};
+use crate::hostport::{Host, PortError, parse_host, parse_port, split_host_port};
 use crate::network::{Network, Protocol};
+use crate::resolver::Names;
 
 pub(crate) const MISSING_ADDRESS: &str = "missing address";
 const NO_SUITABLE_ADDRESS: &str = "no suitable address found";
 
 /// Returns the address to listen on: the first IPv4 address that `address` means, else the first.
-pub(crate) async fn resolve_listen(network: Network, address: &str) -> io::Result<Addr> {
-    let mut addrs = resolve(network, address).await?;
+pub(crate) async fn resolve_listen(
+    network: Network,
+    address: &str,
+    names: &Names,
+) -> io::Result<Addr> {
+    let mut addrs = resolve(network, address, names).await?;
     let chosen = addrs.iter().position(Addr::fits_v4).unwrap_or(0);
     Ok(addrs.swap_remove(chosen))
 }
@@ -33,11 +37,12 @@ pub(crate) async fn resolve_dial(
     network: Network,
     address: &str,
     local: Option<&Addr>,
+    names: &Names,
 ) -> io::Result<Vec<Addr>> {
     if address.is_empty() {
         return Err(AddrError::new(MISSING_ADDRESS, "").into());
     }
-    let mut addrs = resolve(network, address).await?;
+    let mut addrs = resolve(network, address, names).await?;
     if let Some(local) = local {
         retain_family(&mut addrs, network.protocol(), local)?;
     }
@@ -65,7 +70,7 @@ fn retain_family(addrs: &mut Vec<Addr>, protocol: Protocol, local: &Addr) -> Res
 }
 
 /// Returns every address of `network` that `address` means. Never empty.
-async fn resolve(network: Network, address: &str) -> io::Result<Vec<Addr>> {
+async fn resolve(network: Network, address: &str, names: &Names) -> io::Result<Vec<Addr>> {
     let protocol = network.protocol();
     match protocol {
         Protocol::Unix => return Ok(vec![Addr::Unix(unix_addr(address.as_bytes()))]),
@@ -77,7 +82,13 @@ async fn resolve(network: Network, address: &str) -> io::Result<Vec<Addr>> {
     } else {
         split_host_port(address)?
     };
-    let port = parse_port(protocol, port)?;
+    let port = match parse_port(protocol, port) {
+        Err(PortError::Lookup(unknown)) => {
+            let known = system_service(protocol, port).await;
+            known.ok_or(unknown)?
+        }
+        port => port?,
+    };
     let found = match parse_host(host) {
         Host::Any if protocol == Protocol::Udp => return Ok(vec![Addr::UdpPort(port)]),
         Host::Any => return Ok(vec![Addr::TcpPort(port)]),
@@ -88,7 +99,7 @@ async fn resolve(network: Network, address: &str) -> io::Result<Vec<Addr>> {
             let zone = interface::index(name).unwrap_or(0);
             vec![SocketAddrV6::new(ip, port, 0, zone).into()]
         }
-        Host::Name(name) => lookup(name.to_owned(), port).await?,
+        Host::Name(name) => names.lookup(name, port).await?,
     };
     let found = suitable(network, found);
     if found.is_empty() {
@@ -117,34 +128,6 @@ fn suitable(network: Network, mut found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     found
 }
 
-/// Asks the C library for the addresses of `host`.
-async fn lookup(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let name = host.clone();
-    let answer =
-        spawn_blocking(move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter));
-    let failed =
-        |err: &dyn ToString, not_found| LookupError::new(name.as_str(), err.to_string(), not_found);
-    match answer.await {
-        Err(join) => Err(failed(&join, false).into()),
-        Ok(Err(err)) => {
-            let text = err.to_string();
-            // The standard library keeps the text of `gai_strerror(3)`, not its number.
-            let text = text.rsplit(": ").next().unwrap_or_default();
-            let not_found = NOT_FOUND.contains(&text);
-            Err(failed(&if not_found { "no such host" } else { text }, not_found).into())
-        }
-        Ok(Ok(found)) if found.is_empty() => Err(failed(&"no such host", true).into()),
-        Ok(Ok(found)) => Ok(found),
-    }
-}
-
-/// The C library's words for a name that does not exist, or exists without an address.
-const NOT_FOUND: [&str; 3] = [
-    "Name or service not known",
-    "No address associated with hostname",
-    "Address family for hostname not supported",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,7 +143,7 @@ mod tests {
     }
 
     fn dial(network: Network, address: &str, local: Option<&Addr>) -> Result<Vec<String>, String> {
-        now(resolve_dial(network, address, local))
+        now(resolve_dial(network, address, local, &Names::default()))
             .map(|addrs| addrs.iter().map(Addr::to_string).collect())
             .map_err(|err| err.to_string())
     }
@@ -255,7 +238,11 @@ mod tests {
 
     #[test]
     fn listen_prefers_ipv4_and_names_nobody_for_empty() {
-        let listen = |network, address| now(resolve_listen(network, address)).unwrap().to_string();
+        let names = Names::default();
+        let listen = |network, address| {
+            let addr = now(resolve_listen(network, address, &names));
+            addr.unwrap().to_string()
+        };
         assert_eq!(listen(Network::Tcp, ""), ":0");
         assert_eq!(listen(Network::Udp, ":53"), ":53");
         assert_eq!(listen(Network::Tcp, "[::]:0"), "0.0.0.0:0");
