@@ -29,25 +29,40 @@ const PKTINFO: usize = 12;
 const PKTINFO_V6: usize = 20;
 
 /// What a record with `len` bytes of data takes.
-const fn space(len: usize) -> usize {
+pub(crate) const fn space(len: usize) -> usize {
     HEADER + len.next_multiple_of(WORD)
 }
 
 /// Records for one datagram, aligned as the kernel wants them.
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
-pub(crate) struct Control {
-    pub(crate) bytes: [u8; ROOM],
+pub(crate) struct Control<const N: usize = ROOM> {
+    pub(crate) bytes: [u8; N],
     /// How many of the bytes count.
     pub(crate) len: usize,
 }
 
-impl Control {
+impl<const N: usize> Control<N> {
     pub(crate) const EMPTY: Self = Self {
-        bytes: [0; ROOM],
+        bytes: [0; N],
         len: 0,
     };
 
+    /// Appends a record.
+    ///
+    /// # Panics
+    /// If there is no room for it.
+    pub(crate) fn put(&mut self, level: c_int, kind: c_int, data: &[u8]) {
+        let record = &mut self.bytes[self.len..self.len + space(data.len())];
+        record[..WORD].copy_from_slice(&(HEADER + data.len()).to_ne_bytes());
+        record[LEVEL..KIND].copy_from_slice(&level.to_ne_bytes());
+        record[KIND..KIND + INT].copy_from_slice(&kind.to_ne_bytes());
+        record[HEADER..HEADER + data.len()].copy_from_slice(data);
+        self.len += space(data.len());
+    }
+}
+
+impl Control {
     /// Asks for a service byte on a packet to `to`.
     pub(crate) fn put_tos(&mut self, to: IpAddr, tos: u8) {
         let tos = c_int::from(tos).to_ne_bytes();
@@ -78,15 +93,6 @@ impl Control {
         self.put(libc::IPPROTO_UDP, UDP_SEGMENT, &len.to_ne_bytes());
     }
 
-    fn put(&mut self, level: c_int, kind: c_int, data: &[u8]) {
-        let record = &mut self.bytes[self.len..self.len + space(data.len())];
-        record[..WORD].copy_from_slice(&(HEADER + data.len()).to_ne_bytes());
-        record[LEVEL..KIND].copy_from_slice(&level.to_ne_bytes());
-        record[KIND..KIND + INT].copy_from_slice(&kind.to_ne_bytes());
-        record[HEADER..HEADER + data.len()].copy_from_slice(data);
-        self.len += space(data.len());
-    }
-
     /// Reads what the kernel told. A record that is unknown or too short tells nothing.
     pub(crate) fn told(&self) -> Told {
         let mut told = Told::default();
@@ -100,7 +106,7 @@ impl Control {
 }
 
 /// Splits the first record off: its level, its type, its data; and what follows.
-fn split_record(bytes: &[u8]) -> Option<(c_int, c_int, &[u8], &[u8])> {
+pub(crate) fn split_record(bytes: &[u8]) -> Option<(c_int, c_int, &[u8], &[u8])> {
     let len = usize::from_ne_bytes(*bytes.first_chunk()?);
     let level = c_int::from_ne_bytes(*bytes.get(LEVEL..)?.first_chunk()?);
     let kind = c_int::from_ne_bytes(*bytes.get(KIND..)?.first_chunk()?);

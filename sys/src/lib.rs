@@ -54,6 +54,7 @@ pub mod message;
 pub mod netlink;
 pub mod option;
 pub mod random;
+pub mod rights;
 pub mod sockaddr;
 pub mod socket;
 #[cfg(test)]

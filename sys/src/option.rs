@@ -1,5 +1,5 @@
-//! Socket options: a getter and a setter for each, sorted by name; those of datagrams in a file of
-//! their own.
+//! Socket options: a getter and a setter for each, sorted by name; those of datagrams, TCP and Unix
+//! sockets in files of their own.
 //!
 //! A getter is one `getsockopt`, a setter one `setsockopt`. Beyond what each page says, all can
 //! fail with `ENOTSOCK`, and with `ENOPROTOOPT` or `EOPNOTSUPP` where the kind of socket does not
@@ -34,12 +34,12 @@ use crate::socket::{Domain, Kind};
 use crate::{cvt, errno};
 
 mod datagram;
+mod tcp;
+mod unix;
 
-pub use datagram::{
-    MtuDiscovery, mtu_discovery, mtu_discovery_v6, no_checksum, recv_pktinfo, recv_pktinfo_v6,
-    recv_tclass_v6, recv_tos, set_mtu_discovery, set_mtu_discovery_v6, set_no_checksum,
-    set_recv_pktinfo, set_recv_pktinfo_v6, set_recv_tclass_v6, set_recv_tos, set_udp_gro, udp_gro,
-};
+pub use datagram::*;
+pub use tcp::*;
+pub use unix::*;
 
 /// Returns how many connections wait in a TCP listener to be accepted (`TCP_INFO`).
 ///
@@ -237,24 +237,14 @@ pub fn set_keepalive_interval(fd: BorrowedFd<'_>, interval: Duration) -> io::Res
 ///
 /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html).
 pub fn linger(fd: BorrowedFd<'_>) -> io::Result<Option<Duration>> {
-    let mut value = libc::linger {
-        l_onoff: 0,
-        l_linger: 0,
-    };
-    let mut len = size_of::<libc::linger>() as socklen_t;
-    // SAFETY: `value` is writable for the `len` bytes given; both live across the call.
-    let ret = unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            (&raw mut value).cast(),
-            &mut len,
-        )
-    };
-    cvt(ret)?;
-    let after = Duration::from_secs(u64::try_from(value.l_linger).unwrap_or(0));
-    Ok((value.l_onoff != 0).then_some(after))
+    // Two integers: whether, and how long.
+    let mut raw = [0; 2 * size_of::<c_int>()];
+    bytes(fd, libc::SOL_SOCKET, libc::SO_LINGER, &mut raw)?;
+    let [a, b, c, d, e, f, g, h] = raw;
+    let on = c_int::from_ne_bytes([a, b, c, d]) != 0;
+    let after = c_int::from_ne_bytes([e, f, g, h]);
+    let after = Duration::from_secs(u64::try_from(after).unwrap_or(0));
+    Ok(on.then_some(after))
 }
 
 /// Sets how long a close waits for unsent data, rounded up to whole seconds (`SO_LINGER`).
@@ -264,22 +254,10 @@ pub fn linger(fd: BorrowedFd<'_>) -> io::Result<Option<Duration>> {
 ///
 /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html).
 pub fn set_linger(fd: BorrowedFd<'_>, after: Option<Duration>) -> io::Result<()> {
-    let value = libc::linger {
-        l_onoff: c_int::from(after.is_some()),
-        l_linger: after.map_or(0, whole_seconds),
-    };
-    // SAFETY: `value` is initialised for the length given and lives across the call, and the
-    // kernel only reads it.
-    let ret = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            (&raw const value).cast(),
-            size_of::<libc::linger>() as socklen_t,
-        )
-    };
-    cvt(ret).map(drop)
+    let on = c_int::from(after.is_some()).to_ne_bytes();
+    let after = after.map_or(0, whole_seconds).to_ne_bytes();
+    let raw = [on, after].concat();
+    set_bytes(fd, libc::SOL_SOCKET, libc::SO_LINGER, &raw)
 }
 
 /// Returns the mark that packets carry for routing and filters (`SO_MARK`).
@@ -297,36 +275,6 @@ pub fn mark(fd: BorrowedFd<'_>) -> io::Result<u32> {
 /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html).
 pub fn set_mark(fd: BorrowedFd<'_>, mark: u32) -> io::Result<()> {
     set_int(fd, libc::SOL_SOCKET, libc::SO_MARK, mark as c_int)
-}
-
-/// Returns whether small segments leave at once (`TCP_NODELAY`).
-///
-/// Reference: [`tcp(7)`](https://man7.org/linux/man-pages/man7/tcp.7.html).
-pub fn nodelay(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    flag(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY)
-}
-
-/// Lets small segments leave at once, or holds them back for more (`TCP_NODELAY`).
-///
-/// Reference: [`tcp(7)`](https://man7.org/linux/man-pages/man7/tcp.7.html).
-pub fn set_nodelay(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
-    set_flag(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, on)
-}
-
-/// Returns whether acknowledgements leave at once, until the kernel decides otherwise
-/// (`TCP_QUICKACK`).
-///
-/// Reference: [`tcp(7)`](https://man7.org/linux/man-pages/man7/tcp.7.html).
-pub fn quickack(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    flag(fd, libc::IPPROTO_TCP, libc::TCP_QUICKACK)
-}
-
-/// Lets acknowledgements leave at once, or delays them (`TCP_QUICKACK`). The kernel goes back to
-/// its own judgement as the connection lives on.
-///
-/// Reference: [`tcp(7)`](https://man7.org/linux/man-pages/man7/tcp.7.html).
-pub fn set_quickack(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
-    set_flag(fd, libc::IPPROTO_TCP, libc::TCP_QUICKACK, on)
 }
 
 /// Returns the size of the receive buffer in bytes, the kernel's overhead included (`SO_RCVBUF`).
@@ -427,28 +375,6 @@ pub fn set_tclass_v6(fd: BorrowedFd<'_>, class: u8) -> io::Result<()> {
     set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, class.into())
 }
 
-/// Returns how long sent data may stay unacknowledged before TCP drops the connection; `None` is
-/// the system's own rule (`TCP_USER_TIMEOUT`).
-///
-/// Reference: [`tcp(7)`](https://man7.org/linux/man-pages/man7/tcp.7.html).
-pub fn tcp_user_timeout(fd: BorrowedFd<'_>) -> io::Result<Option<Duration>> {
-    let ms = unsigned(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT)?;
-    Ok((ms != 0).then(|| Duration::from_millis(ms.into())))
-}
-
-/// Sets how long sent data may stay unacknowledged before TCP drops the connection, rounded up to
-/// whole milliseconds and at least one; `None` is the system's own rule (`TCP_USER_TIMEOUT`).
-///
-/// # Errors
-/// `EINVAL` over `i32::MAX` milliseconds (24.8 days).
-///
-/// Reference: [`tcp(7)`](https://man7.org/linux/man-pages/man7/tcp.7.html).
-pub fn set_tcp_user_timeout(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<()> {
-    let ms = timeout.map_or(0, |timeout| timeout.as_nanos().div_ceil(1_000_000).max(1));
-    let ms = u32::try_from(ms).unwrap_or(u32::MAX);
-    set_unsigned(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, ms)
-}
-
 /// Returns the type-of-service byte of IPv4 packets (`IP_TOS`).
 ///
 /// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html).
@@ -513,6 +439,32 @@ pub(crate) fn int(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c
     };
     cvt(ret)?;
     Ok(value)
+}
+
+/// Reads an option that is a structure into `value`, and returns how many bytes the kernel wrote.
+fn bytes(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: &mut [u8]) -> io::Result<usize> {
+    let mut len = socklen_t::try_from(value.len()).unwrap_or(socklen_t::MAX);
+    // SAFETY: `value` is writable for the `len` bytes given; both live across the call.
+    let ret = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            level,
+            name,
+            value.as_mut_ptr().cast(),
+            &mut len,
+        )
+    };
+    cvt(ret)?;
+    Ok((len as usize).min(value.len()))
+}
+
+/// Sets an option that is a structure.
+fn set_bytes(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: &[u8]) -> io::Result<()> {
+    let len = socklen_t::try_from(value.len()).unwrap_or(socklen_t::MAX);
+    // SAFETY: `value` is readable for the length given and lives across the call, and the kernel
+    // only reads it.
+    let ret = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value.as_ptr().cast(), len) };
+    cvt(ret).map(drop)
 }
 
 fn set_int(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
