@@ -34,6 +34,8 @@ pub enum Addr {
     Unix(UnixAddr),
     /// A Unix datagram socket.
     Unixgram(UnixAddr),
+    /// A Unix socket of packets on a connection.
+    Unixpacket(UnixAddr),
     /// A TCP port on no host in particular, as in `:80`. Only errors and control hooks show it: an
     /// open socket has a host, if only the wildcard.
     TcpPort(u16),
@@ -54,8 +56,14 @@ impl Addr {
         Addr::Unixgram(unix_addr(name.as_ref()))
     }
 
-    /// Returns the name of the network: `"tcp"`, `"udp"`, `"unix"` or `"unixgram"`, without a
-    /// version of IP.
+    /// Returns the address of the Unix packet socket `name`: a path, or `@` and an abstract name, or
+    /// empty for none.
+    pub fn unixpacket(name: impl AsRef<[u8]>) -> Addr {
+        Addr::Unixpacket(unix_addr(name.as_ref()))
+    }
+
+    /// Returns the name of the network: `"tcp"`, `"udp"`, `"unix"`, `"unixgram"` or `"unixpacket"`,
+    /// without a version of IP.
     pub fn network(&self) -> &'static str {
         self.protocol().as_str()
     }
@@ -71,7 +79,7 @@ impl Addr {
     /// Returns the Unix name, if this is a Unix socket.
     pub fn unix_addr(&self) -> Option<&UnixAddr> {
         match self {
-            Addr::Unix(addr) | Addr::Unixgram(addr) => Some(addr),
+            Addr::Unix(addr) | Addr::Unixgram(addr) | Addr::Unixpacket(addr) => Some(addr),
             _ => None,
         }
     }
@@ -81,7 +89,7 @@ impl Addr {
         match self {
             Addr::Tcp(addr) | Addr::Udp(addr) => Some(addr.port()),
             Addr::TcpPort(port) | Addr::UdpPort(port) => Some(*port),
-            Addr::Unix(_) | Addr::Unixgram(_) => None,
+            Addr::Unix(_) | Addr::Unixgram(_) | Addr::Unixpacket(_) => None,
         }
     }
 
@@ -91,6 +99,7 @@ impl Addr {
             (SockAddr::Inet(addr), Protocol::Udp) => Addr::Udp(unmapped(addr)),
             (SockAddr::Inet(addr), _) => Addr::Tcp(unmapped(addr)),
             (SockAddr::Unix(addr), Protocol::Unixgram) => Addr::Unixgram(addr),
+            (SockAddr::Unix(addr), Protocol::Unixpacket) => Addr::Unixpacket(addr),
             (SockAddr::Unix(addr), _) => Addr::Unix(addr),
         }
     }
@@ -110,6 +119,7 @@ impl Addr {
             Addr::Udp(_) | Addr::UdpPort(_) => Protocol::Udp,
             Addr::Unix(_) => Protocol::Unix,
             Addr::Unixgram(_) => Protocol::Unixgram,
+            Addr::Unixpacket(_) => Protocol::Unixpacket,
         }
     }
 
@@ -118,7 +128,7 @@ impl Addr {
         match self {
             Addr::Tcp(addr) | Addr::Udp(addr) => addr.ip().to_canonical().is_unspecified(),
             Addr::TcpPort(_) | Addr::UdpPort(_) => true,
-            Addr::Unix(_) | Addr::Unixgram(_) => false,
+            Addr::Unix(_) | Addr::Unixgram(_) | Addr::Unixpacket(_) => false,
         }
     }
 
@@ -134,7 +144,9 @@ impl fmt::Display for Addr {
         match self {
             Addr::Tcp(addr) | Addr::Udp(addr) => unmapped(*addr).fmt(f),
             Addr::TcpPort(port) | Addr::UdpPort(port) => f.pad(&format!(":{port}")),
-            Addr::Unix(name) | Addr::Unixgram(name) => f.pad(&unix_text(name)),
+            Addr::Unix(name) | Addr::Unixgram(name) | Addr::Unixpacket(name) => {
+                f.pad(&unix_text(name))
+            }
         }
     }
 }
@@ -204,6 +216,7 @@ mod tests {
         assert_eq!(Addr::UdpPort(1).network(), "udp");
         assert_eq!(Addr::unix("x").network(), "unix");
         assert_eq!(Addr::unixgram("x").network(), "unixgram");
+        assert_eq!(Addr::unixpacket("x").network(), "unixpacket");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::packet::PacketConn;
 use crate::socket::Socket;
 use crate::tcp::{TcpListener, TcpStream};
 use crate::udp::UdpSocket;
-use crate::unix::{UnixDatagram, UnixListener, UnixStream};
+use crate::unix::{UnixDatagram, UnixListener, UnixSeqpacket, UnixStream};
 
 /// A socket that is of another kind than the one wanted, given back.
 ///
@@ -109,6 +109,7 @@ fn identify(fd: &OwnedFd, role: Role) -> io::Result<(Network, Option<Family>)> {
         (Domain::Inet, Kind::Datagram) => (Network::Udp, Some(Family::V4)),
         (Domain::Inet6, Kind::Datagram) => (Network::Udp, Some(Family::V6)),
         (Domain::Unix, Kind::Datagram) => (Network::Unixgram, None),
+        (Domain::Unix, Kind::SeqPacket) => (Network::Unixpacket, None),
         _ => {
             return Err(syscall(
                 "getsockopt",
@@ -117,11 +118,11 @@ fn identify(fd: &OwnedFd, role: Role) -> io::Result<(Network, Option<Family>)> {
         }
     };
     let listening =
-        network.protocol().is_stream() && option::is_listening(fd.as_fd()).map_err(asked)?;
+        network.protocol().has_listeners() && option::is_listening(fd.as_fd()).map_err(asked)?;
     let fits = match role {
         Role::Conn => !listening,
         Role::Listener => listening,
-        Role::Packet => !network.protocol().is_stream(),
+        Role::Packet => !network.protocol().has_listeners(),
     };
     if fits {
         Ok((network, family))
@@ -140,10 +141,9 @@ fn invalid() -> io::Error {
     syscall("getsockopt", io::Error::from_raw_os_error(errno::EINVAL))
 }
 
-/// Conversions between a type of one family and the neutral one, with descriptors, and with the
-/// standard library.
+/// Conversions between a type of one family and the neutral one, and with descriptors.
 macro_rules! convert {
-    ($own:ident, $neutral:ident, $protocol:ident, $std:ty, $into_neutral:ident) => {
+    ($own:ident, $neutral:ident, $protocol:ident, $into_neutral:ident) => {
         impl From<$own> for $neutral {
             fn from(socket: $own) -> Self {
                 socket.$into_neutral()
@@ -180,16 +180,6 @@ macro_rules! convert {
             }
         }
 
-        impl TryFrom<$std> for $own {
-            type Error = io::Error;
-
-            /// Adopts a socket of the standard library, blocking or not. Fails as for its
-            /// descriptor.
-            fn try_from(socket: $std) -> io::Result<Self> {
-                Self::try_from(OwnedFd::from(socket))
-            }
-        }
-
         impl TryFrom<$own> for OwnedFd {
             type Error = io::Error;
 
@@ -199,6 +189,21 @@ macro_rules! convert {
             /// The closed error after close.
             fn try_from(socket: $own) -> io::Result<Self> {
                 OwnedFd::try_from($neutral::from(socket))
+            }
+        }
+    };
+}
+
+/// Conversions with the standard library.
+macro_rules! convert_std {
+    ($own:ident, $std:ty) => {
+        impl TryFrom<$std> for $own {
+            type Error = io::Error;
+
+            /// Adopts a socket of the standard library, blocking or not. Fails as for its
+            /// descriptor.
+            fn try_from(socket: $std) -> io::Result<Self> {
+                Self::try_from(OwnedFd::from(socket))
             }
         }
 
@@ -215,36 +220,20 @@ macro_rules! convert {
     };
 }
 
-convert!(TcpStream, Conn, Tcp, std::net::TcpStream, into_conn);
-convert!(
-    TcpListener,
-    Listener,
-    Tcp,
-    std::net::TcpListener,
-    into_listener
-);
-convert!(UdpSocket, PacketConn, Udp, std::net::UdpSocket, into_packet);
-convert!(
-    UnixStream,
-    Conn,
-    Unix,
-    std::os::unix::net::UnixStream,
-    into_conn
-);
-convert!(
-    UnixListener,
-    Listener,
-    Unix,
-    std::os::unix::net::UnixListener,
-    into_listener
-);
-convert!(
-    UnixDatagram,
-    PacketConn,
-    Unixgram,
-    std::os::unix::net::UnixDatagram,
-    into_packet
-);
+convert!(TcpStream, Conn, Tcp, into_conn);
+convert!(TcpListener, Listener, Tcp, into_listener);
+convert!(UdpSocket, PacketConn, Udp, into_packet);
+convert!(UnixStream, Conn, Unix, into_conn);
+convert!(UnixSeqpacket, Conn, Unixpacket, into_conn);
+convert!(UnixListener, Listener, Unix, into_listener);
+convert!(UnixDatagram, PacketConn, Unixgram, into_packet);
+
+convert_std!(TcpStream, std::net::TcpStream);
+convert_std!(TcpListener, std::net::TcpListener);
+convert_std!(UdpSocket, std::net::UdpSocket);
+convert_std!(UnixStream, std::os::unix::net::UnixStream);
+convert_std!(UnixListener, std::os::unix::net::UnixListener);
+convert_std!(UnixDatagram, std::os::unix::net::UnixDatagram);
 
 impl TryFrom<OwnedFd> for Conn {
     type Error = io::Error;

@@ -14,6 +14,7 @@ use crate::family::Family;
 use crate::keepalive::KeepAlive;
 use crate::network::Network;
 use crate::udp::MtuDiscovery;
+use crate::unix::Credentials;
 
 /// What a control hook is told about the socket it is given.
 ///
@@ -375,6 +376,21 @@ impl<'fd> RawSocket<'fd> {
             return Ok(());
         }
         option::set_ttl(self.fd, hops)
+    }
+
+    /// Returns which process, user and group made the other end of a Unix socket.
+    pub fn peer_credentials(&self) -> io::Result<Credentials> {
+        option::peer_credentials(self.fd)
+    }
+
+    /// Tells whether the messages of a Unix socket come with their sender's credentials.
+    pub fn pass_credentials(&self) -> io::Result<bool> {
+        option::pass_credentials(self.fd)
+    }
+
+    /// Makes the messages of a Unix socket come with their sender's credentials, or not.
+    pub fn set_pass_credentials(&self, on: bool) -> io::Result<()> {
+        option::set_pass_credentials(self.fd, on)
     }
 
     /// Returns how long sent data may stay unacknowledged before the connection ends; `None` is the

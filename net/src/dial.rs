@@ -140,8 +140,8 @@ impl Dialer {
         self
     }
 
-    /// Connects to `address`: `host:port` for `tcp`, `udp` and their versions; for `unix` and
-    /// `unixgram` a path, or `@` and an abstract name. No host means this machine.
+    /// Connects to `address`: `host:port` for `tcp`, `udp` and their versions; for `unix`,
+    /// `unixpacket` and `unixgram` a path, or `@` and an abstract name. No host means this machine.
     ///
     /// Waits for the lookup of a name and for the peer's answer, within the dialer's limits of
     /// time. Several TCP addresses race. Otherwise a name's addresses are tried in order, and each gets

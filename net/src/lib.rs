@@ -3,8 +3,8 @@
 //! [`ListenConfig`] opens listeners and packet sockets, [`Dialer`] connects. Both take Go's network
 //! names, as text or as [`Network`], and a hook that runs on each new socket before it is bound or
 //! connected. What they return is neutral as to the family: [`Listener`], [`Conn`], [`PacketConn`].
-//! [`TcpListener`], [`TcpStream`], [`UdpSocket`], [`UnixListener`], [`UnixStream`] and
-//! [`UnixDatagram`] add what only that family has, and convert both ways. All share [`Socket`]:
+//! [`TcpListener`], [`TcpStream`], [`UdpSocket`], [`UnixListener`], [`UnixStream`],
+//! [`UnixSeqpacket`] and [`UnixDatagram`] add what only that family has, and convert both ways. All share [`Socket`]:
 //! deadlines that can be moved under a blocked call, a close that unblocks everyone, addresses and
 //! options.
 //!
@@ -91,7 +91,9 @@ pub use tcp::{TcpListener, TcpStream};
 pub use udp::{
     Datagrams, MtuDiscovery, RecvBatch, RecvDatagram, Transmit, UdpReceiver, UdpSender, UdpSocket,
 };
-pub use unix::{UnixDatagram, UnixListener, UnixStream};
+pub use unix::{
+    Credentials, UnixDatagram, UnixListener, UnixRecvMsg, UnixSendMsg, UnixSeqpacket, UnixStream,
+};
 pub use watch::{AddressWatch, NetworkChange};
 
 /// Connects to `address` with the default [`Dialer`]. See [`Dialer::dial`].

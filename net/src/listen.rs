@@ -28,7 +28,7 @@ use crate::socket::Socket;
 /// | kind | calls |
 /// |---|---|
 /// | TCP | `socket`, `IPV6_V6ONLY`, `SO_REUSEADDR`, inherited ones, **hook**, `bind`, `listen` |
-/// | Unix stream | `socket`, `SO_REUSEADDR`, **hook**, `bind`, `listen` |
+/// | Unix stream, packets | `socket`, `SO_REUSEADDR`, **hook**, `bind`, `listen` |
 /// | UDP | `socket`, `IPV6_V6ONLY`, `SO_BROADCAST`, **hook**, `bind` |
 /// | Unix datagram | `socket`, **hook**, `bind` |
 ///
@@ -109,8 +109,8 @@ impl ListenConfig {
     }
 
     /// Listens for stream connections on `address`: `host:port` for `tcp`, `tcp4` and `tcp6`; for
-    /// `unix` a path, `@` and an abstract name, or empty for an abstract name that the kernel
-    /// chooses.
+    /// `unix` and `unixpacket` a path, `@` and an abstract name, or empty for an abstract name that the
+    /// kernel chooses.
     ///
     /// No host, `0.0.0.0` and `[::]` mean every local address, over IPv4 and IPv6 for `tcp`; no
     /// port and port 0 let the kernel choose one. A host name that has several addresses is
@@ -180,7 +180,7 @@ impl ListenConfig {
         network: Network,
         local: &Addr,
     ) -> io::Result<Listener> {
-        let listener = match network.protocol().is_stream() {
+        let listener = match network.protocol().has_listeners() {
             true => self.open_stream(network, local),
             false => Err(unexpected(local)),
         };
@@ -197,7 +197,7 @@ impl ListenConfig {
         network: Network,
         local: &Addr,
     ) -> io::Result<PacketConn> {
-        let packet = match network.protocol().is_stream() {
+        let packet = match network.protocol().has_listeners() {
             true => Err(unexpected(local)),
             false => self.open_packet(network, local),
         };

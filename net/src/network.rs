@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use gannet_sys::socket::Kind;
+
 use crate::error::UnknownNetworkError;
 use crate::family::Family;
 
@@ -37,6 +39,8 @@ pub enum Network {
     Unix,
     /// Unix datagram sockets.
     Unixgram,
+    /// Unix connections of packets.
+    Unixpacket,
 }
 
 /// The protocol of a network, its version of IP left out.
@@ -46,11 +50,12 @@ pub(crate) enum Protocol {
     Udp,
     Unix,
     Unixgram,
+    Unixpacket,
 }
 
 impl Network {
     /// Every network, for lookup by name.
-    const ALL: [Network; 8] = [
+    const ALL: [Network; 9] = [
         Network::Tcp,
         Network::Tcp4,
         Network::Tcp6,
@@ -59,6 +64,7 @@ impl Network {
         Network::Udp6,
         Network::Unix,
         Network::Unixgram,
+        Network::Unixpacket,
     ];
 
     /// Returns the name: `"tcp"` for [`Network::Tcp`].
@@ -72,6 +78,7 @@ impl Network {
             Network::Udp6 => "udp6",
             Network::Unix => "unix",
             Network::Unixgram => "unixgram",
+            Network::Unixpacket => "unixpacket",
         }
     }
 
@@ -83,6 +90,7 @@ impl Network {
             Network::Udp | Network::Udp4 | Network::Udp6 => Protocol::Udp,
             Network::Unix => Protocol::Unix,
             Network::Unixgram => Protocol::Unixgram,
+            Network::Unixpacket => Protocol::Unixpacket,
         }
     }
 
@@ -114,6 +122,20 @@ impl Protocol {
         matches!(self, Protocol::Tcp | Protocol::Unix)
     }
 
+    /// Whether there are listeners and connections.
+    pub(crate) fn has_listeners(self) -> bool {
+        self.is_stream() || self == Protocol::Unixpacket
+    }
+
+    /// How its sockets carry data.
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Protocol::Tcp | Protocol::Unix => Kind::Stream,
+            Protocol::Udp | Protocol::Unixgram => Kind::Datagram,
+            Protocol::Unixpacket => Kind::SeqPacket,
+        }
+    }
+
     /// Whether the addresses are IP addresses and ports.
     pub(crate) fn is_inet(self) -> bool {
         matches!(self, Protocol::Tcp | Protocol::Udp)
@@ -126,6 +148,7 @@ impl Protocol {
             Protocol::Udp => "udp",
             Protocol::Unix => "unix",
             Protocol::Unixgram => "unixgram",
+            Protocol::Unixpacket => "unixpacket",
         }
     }
 }
@@ -212,7 +235,7 @@ mod tests {
             "tcp:80",
             "ip",
             "ip4:1",
-            "unixpacket",
+            "unixpackets",
             "foo",
         ] {
             let err = name.to_network().unwrap_err();
@@ -231,6 +254,7 @@ mod tests {
             (Network::Udp6, Some(Family::V6), "udp6"),
             (Network::Unix, None, "unix"),
             (Network::Unixgram, None, "unixgram"),
+            (Network::Unixpacket, None, "unixpacket"),
         ] {
             assert_eq!(network.resolved(family).as_str(), want);
         }

@@ -33,11 +33,7 @@ impl NewSocket {
     /// That of `socket(2)`, or of setting `SO_BROADCAST`.
     pub(crate) fn open(network: Network, ends: Ends<'_>) -> io::Result<Self> {
         let protocol = network.protocol();
-        let kind = if protocol.is_stream() {
-            Kind::Stream
-        } else {
-            Kind::Datagram
-        };
+        let kind = protocol.kind();
         if !protocol.is_inet() {
             let fd = create(Domain::Unix, kind)?;
             return Ok(NewSocket {

@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::io;
 use std::ops::ControlFlow;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use gannet_runtime::WriteGuard;
 use gannet_sys::sockaddr::SockAddr;
@@ -14,7 +13,7 @@ use crate::addr::Addr;
 use crate::error::{Op, WriteToConnectedError, syscall};
 use crate::network::Network;
 use crate::open::sock_addr;
-use crate::pause::{Backoff, Sender, pause_writing};
+use crate::pause::Sender;
 use crate::socket::{Socket, built_on};
 
 /// A datagram socket: UDP or Unix.
@@ -239,7 +238,7 @@ impl PacketConn {
     pub(crate) async fn send_sock_addr(&self, buf: &[u8], to: &SockAddr) -> io::Result<usize> {
         if self.network() == Network::Unixgram && !self.is_connected() {
             // Boxed, because its pauses would make every sender's task bigger.
-            let sent = Box::pin(self.send_to_queue(buf, to)).await;
+            let sent = Box::pin(self.send_to_queue(|fd| socket::send_to(fd, buf, to))).await;
             return sent.map_err(|err| self.sock_addr_failed(err, to));
         }
         let mut sender = self.socket.sender();
@@ -252,26 +251,6 @@ impl PacketConn {
         self.send_failed(err, to)
     }
 
-    /// Sends to a Unix socket whose queue may be full.
-    ///
-    /// No edge tells when a queue that is not ours has room. What edges there are come from the
-    /// refused attempt itself, whose buffer the kernel frees, and would be followed for ever: so this
-    /// pauses.
-    async fn send_to_queue(&self, buf: &[u8], to: &SockAddr) -> io::Result<usize> {
-        let mut series = self.fd.begin_write();
-        let mut backoff = Backoff::new(QUEUE_PAUSE_MIN, QUEUE_PAUSE_MAX);
-        loop {
-            let sent = series.write_with(|fd| match socket::send_to(fd, buf, to) {
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => Ok(None),
-                sent => sent.map(Some),
-            });
-            match sent.await? {
-                Some(len) => return Ok(len),
-                None => pause_writing(&mut series, backoff.advance()).await?,
-            }
-        }
-    }
-
     /// Wraps an error of a datagram that was to go to `to`.
     #[cold]
     pub(crate) fn send_failed(&self, err: io::Error, to: Addr) -> io::Error {
@@ -280,7 +259,3 @@ impl PacketConn {
             .into()
     }
 }
-
-/// Pauses before another attempt at a full queue: the first, doubling up to the longest.
-const QUEUE_PAUSE_MIN: Duration = Duration::from_millis(1);
-const QUEUE_PAUSE_MAX: Duration = Duration::from_millis(64);

@@ -75,6 +75,7 @@ async fn resolve(network: Network, address: &str, names: &Names) -> io::Result<V
     match protocol {
         Protocol::Unix => return Ok(vec![Addr::Unix(unix_addr(address.as_bytes()))]),
         Protocol::Unixgram => return Ok(vec![Addr::Unixgram(unix_addr(address.as_bytes()))]),
+        Protocol::Unixpacket => return Ok(vec![Addr::Unixpacket(unix_addr(address.as_bytes()))]),
         Protocol::Tcp | Protocol::Udp => {}
     }
     let (host, port) = if address.is_empty() {

@@ -3,9 +3,9 @@
 //! Each public type is built on [`Socket`] and dereferences to it, as Go's types embed one another:
 //!
 //! ```text
-//! TcpStream, UnixStream ─────▶ Conn ────────┐
-//! TcpListener, UnixListener ─▶ Listener ────┼─▶ Socket
-//! UdpSocket, UnixDatagram ───▶ PacketConn ──┘
+//! TcpStream, UnixStream, UnixSeqpacket ─▶ Conn ────────┐
+//! TcpListener, UnixListener ────────────▶ Listener ────┼─▶ Socket
+//! UdpSocket, UnixDatagram ──────────────▶ PacketConn ──┘
 //! ```
 
 use std::fmt;

@@ -43,6 +43,7 @@ pub struct UnixDatagram {
 }
 
 built_on!(UnixDatagram, PacketConn, packet);
+super::message::messages!(UnixDatagram);
 
 impl UnixDatagram {
     pub(crate) fn new(packet: PacketConn) -> Self {

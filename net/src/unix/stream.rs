@@ -40,6 +40,7 @@ pub struct UnixStream {
 }
 
 built_on!(UnixStream, Conn, conn);
+super::message::messages!(UnixStream);
 
 impl UnixStream {
     pub(crate) fn new(conn: Conn) -> Self {

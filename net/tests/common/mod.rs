@@ -44,7 +44,7 @@ pub(crate) fn local(network: &str) -> String {
     match network {
         "tcp" | "tcp4" | "udp" | "udp4" => "127.0.0.1:0".to_owned(),
         "tcp6" | "udp6" => "[::1]:0".to_owned(),
-        "unix" => fresh_path().to_str().expect("an ASCII path").to_owned(),
+        "unix" | "unixpacket" => fresh_path().to_str().expect("an ASCII path").to_owned(),
         // The kernel chooses an abstract name: nobody would remove a file.
         "unixgram" => String::new(),
         other => panic!("no local address for {other}"),

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 #[path = "../../../tests/support/programs.rs"]
-mod programs;
+pub(crate) mod programs;
 
 /// Names the test that runs in a namespace already.
 const INSIDE: &str = "GANNET_TEST_NAMESPACE";
