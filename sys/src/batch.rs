@@ -279,14 +279,15 @@ impl<'a> Outgoing<'a> {
 
     fn control(&self) -> Control {
         let mut control = Control::EMPTY;
+        let is_v4 = self.to.ip().to_canonical().is_ipv4();
         if let Some(segment) = self.segment {
             control.put_segment(segment);
         }
         if let Some(tos) = self.tos {
-            control.put_tos(self.to.ip(), tos);
+            control.put_tos(is_v4, tos);
         }
         if let Some(from) = self.from {
-            control.put_local(from);
+            control.put_local(from.to_canonical().is_ipv4(), Some(from), 0);
         }
         control
     }

@@ -19,9 +19,9 @@ const KIND: usize = LEVEL + INT;
 const HEADER: usize = (KIND + INT).next_multiple_of(WORD);
 
 /// Room for all that the options of [`option`](crate::option) make the kernel tell of a datagram:
-/// both kinds of packet information, both service bytes, and the length of joined ones.
+/// both kinds of packet information, of service bytes and of hops, and the length of joined ones.
 const ROOM: usize = 192;
-const _: () = assert!(space(PKTINFO) + space(PKTINFO_V6) + 3 * space(INT) <= ROOM);
+const _: () = assert!(space(PKTINFO) + space(PKTINFO_V6) + 5 * space(INT) <= ROOM);
 
 /// `in_pktinfo`: interface, local address, destination.
 const PKTINFO: usize = 12;
@@ -63,28 +63,42 @@ impl<const N: usize> Control<N> {
 }
 
 impl Control {
-    /// Asks for a service byte on a packet to `to`.
-    pub(crate) fn put_tos(&mut self, to: IpAddr, tos: u8) {
+    /// Asks for a service byte.
+    pub(crate) fn put_tos(&mut self, is_v4: bool, tos: u8) {
         let tos = c_int::from(tos).to_ne_bytes();
-        match to.to_canonical() {
-            IpAddr::V4(_) => self.put(libc::IPPROTO_IP, libc::IP_TOS, &tos),
-            IpAddr::V6(_) => self.put(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &tos),
+        match is_v4 {
+            true => self.put(libc::IPPROTO_IP, libc::IP_TOS, &tos),
+            false => self.put(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &tos),
         }
     }
 
-    /// Asks for `from` as the local address.
-    pub(crate) fn put_local(&mut self, from: IpAddr) {
-        match from.to_canonical() {
-            IpAddr::V4(ip) => {
-                let mut info = [0; PKTINFO];
+    /// Asks for a number of hops.
+    pub(crate) fn put_ttl(&mut self, is_v4: bool, ttl: u8) {
+        let ttl = c_int::from(ttl).to_ne_bytes();
+        match is_v4 {
+            true => self.put(libc::IPPROTO_IP, libc::IP_TTL, &ttl),
+            false => self.put(libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, &ttl),
+        }
+    }
+
+    /// Asks for `from` as the local address, if it is of the packet's version of IP, and for an
+    /// interface, if it is not 0.
+    pub(crate) fn put_local(&mut self, is_v4: bool, from: Option<IpAddr>, interface: u32) {
+        let from = from.map(|from| from.to_canonical());
+        if is_v4 {
+            let mut info = [0; PKTINFO];
+            info[..4].copy_from_slice(&interface.to_ne_bytes());
+            if let Some(IpAddr::V4(ip)) = from {
                 info[4..8].copy_from_slice(&ip.octets());
-                self.put(libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
             }
-            IpAddr::V6(ip) => {
-                let mut info = [0; PKTINFO_V6];
+            self.put(libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
+        } else {
+            let mut info = [0; PKTINFO_V6];
+            if let Some(IpAddr::V6(ip)) = from {
                 info[..16].copy_from_slice(&ip.octets());
-                self.put(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
             }
+            info[16..].copy_from_slice(&interface.to_ne_bytes());
+            self.put(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
         }
     }
 
@@ -122,6 +136,7 @@ pub(crate) struct Told {
     pub(crate) local: Option<IpAddr>,
     pub(crate) interface: Option<u32>,
     pub(crate) tos: Option<u8>,
+    pub(crate) ttl: Option<u8>,
     /// The length of the datagrams that were joined.
     pub(crate) segment: Option<usize>,
 }
@@ -133,6 +148,9 @@ impl Told {
             (libc::IPPROTO_IP, libc::IP_TOS) => self.tos = data.first().copied(),
             (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
                 self.tos = int_of(data).map(|tos| tos as u8);
+            }
+            (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+                self.ttl = int_of(data).and_then(|ttl| u8::try_from(ttl).ok());
             }
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => self.take_pktinfo(data),
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => self.take_pktinfo_v6(data),
@@ -224,6 +242,12 @@ mod tests {
         let nothing = Told::default();
         for control in [
             record(libc::IPPROTO_IP, libc::IP_TOS, &[]),
+            record(libc::IPPROTO_IP, libc::IP_TTL, &[1; 3]),
+            record(
+                libc::IPPROTO_IPV6,
+                libc::IPV6_HOPLIMIT,
+                &256_i32.to_ne_bytes(),
+            ),
             record(libc::IPPROTO_IP, libc::IP_PKTINFO, &[1; 11]),
             record(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &[1; 19]),
             record(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &[1; 15]),

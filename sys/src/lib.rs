@@ -44,6 +44,7 @@ use libc::{c_int, ssize_t};
 pub mod batch;
 pub mod clock;
 mod control;
+pub mod datagram;
 pub mod epoll;
 pub mod errno;
 pub mod eventfd;

@@ -6,6 +6,8 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use libc::c_int;
+
 use crate::cvt_len;
 use crate::sockaddr::{RawAddr, SockAddr};
 
@@ -54,6 +56,17 @@ pub fn recv_msg(
     bufs: &mut [IoSliceMut<'_>],
     control: &mut [u8],
 ) -> io::Result<RecvMsg> {
+    flagged_recv_msg(fd, bufs, control, 0)
+}
+
+/// Receives one message as [`recv_msg`] does, with more flags, of which `MSG_TRUNC` is none.
+pub(crate) fn flagged_recv_msg(
+    fd: BorrowedFd<'_>,
+    bufs: &mut [IoSliceMut<'_>],
+    control: &mut [u8],
+    flags: c_int,
+) -> io::Result<RecvMsg> {
+    let flags = flags | libc::MSG_CMSG_CLOEXEC;
     let mut raw = RawAddr::empty();
     let mut header = empty_header();
     header.msg_name = raw.bytes.as_mut_ptr().cast();
@@ -67,7 +80,7 @@ pub fn recv_msg(
     // SAFETY: `IoSliceMut` has the layout of `iovec`, and each is borrowed mutably and writable
     // for its length. `bytes` and `control` are writable for the lengths given. All live across
     // the call, and nobody else refers to them.
-    let ret = unsafe { libc::recvmsg(fd.as_raw_fd(), &mut header, libc::MSG_CMSG_CLOEXEC) };
+    let ret = unsafe { libc::recvmsg(fd.as_raw_fd(), &mut header, flags) };
     let len = cvt_len(ret)?;
     raw.len = header.msg_namelen;
     Ok(RecvMsg {

@@ -34,10 +34,12 @@ use crate::socket::{Domain, Kind};
 use crate::{cvt, errno};
 
 mod datagram;
+mod multicast;
 mod tcp;
 mod unix;
 
 pub use datagram::*;
+pub use multicast::*;
 pub use tcp::*;
 pub use unix::*;
 

@@ -154,6 +154,15 @@ impl RawAddr {
         Self::EMPTY
     }
 
+    /// Takes an address that the kernel wrote elsewhere, such as in control data.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        let mut raw = Self::EMPTY;
+        let len = bytes.len().min(raw.bytes.len());
+        raw.put(0, &bytes[..len]);
+        raw.len = len as socklen_t;
+        raw
+    }
+
     /// Writes `addr` in the kernel's form.
     pub(crate) fn new(addr: &SockAddr) -> io::Result<Self> {
         Ok(match addr {

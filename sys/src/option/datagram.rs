@@ -160,6 +160,64 @@ pub fn set_recv_tos(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     set_flag(fd, libc::IPPROTO_IP, libc::IP_RECVTOS, on)
 }
 
+/// Returns whether IPv4 datagrams come with their time to live (`IP_RECVTTL`).
+///
+/// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html).
+pub fn recv_ttl(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    flag(fd, libc::IPPROTO_IP, libc::IP_RECVTTL)
+}
+
+/// Makes IPv4 datagrams come with their time to live, or not (`IP_RECVTTL`). An IPv6 socket takes it
+/// too, for the IPv4 datagrams that it receives.
+///
+/// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html).
+pub fn set_recv_ttl(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    set_flag(fd, libc::IPPROTO_IP, libc::IP_RECVTTL, on)
+}
+
+/// Returns whether IPv6 datagrams come with their hop limit (`IPV6_RECVHOPLIMIT`).
+///
+/// Reference: [`ipv6(7)`](https://man7.org/linux/man-pages/man7/ipv6.7.html).
+pub fn recv_hop_limit_v6(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    flag(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT)
+}
+
+/// Makes IPv6 datagrams come with their hop limit, or not (`IPV6_RECVHOPLIMIT`).
+///
+/// Reference: [`ipv6(7)`](https://man7.org/linux/man-pages/man7/ipv6.7.html).
+pub fn set_recv_hop_limit_v6(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    set_flag(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, on)
+}
+
+/// Returns whether errors that IPv4 datagrams meet are queued (`IP_RECVERR`).
+///
+/// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html).
+pub fn recv_errors(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    flag(fd, libc::IPPROTO_IP, libc::IP_RECVERR)
+}
+
+/// Queues the errors that IPv4 datagrams meet, for [`recv_report`](crate::datagram::recv_report), or
+/// not (`IP_RECVERR`).
+///
+/// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html).
+pub fn set_recv_errors(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    set_flag(fd, libc::IPPROTO_IP, libc::IP_RECVERR, on)
+}
+
+/// Returns whether errors that IPv6 datagrams meet are queued (`IPV6_RECVERR`).
+///
+/// Reference: [`ipv6(7)`](https://man7.org/linux/man-pages/man7/ipv6.7.html).
+pub fn recv_errors_v6(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    flag(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+}
+
+/// Queues the errors that IPv6 datagrams meet, or not (`IPV6_RECVERR`).
+///
+/// Reference: [`ipv6(7)`](https://man7.org/linux/man-pages/man7/ipv6.7.html).
+pub fn set_recv_errors_v6(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    set_flag(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, on)
+}
+
 /// Returns whether UDP datagrams of one sender may be received joined (`UDP_GRO`).
 ///
 /// Reference: [`udp(7)`](https://man7.org/linux/man-pages/man7/udp.7.html).
