@@ -13,8 +13,9 @@ use crate::error::syscall;
 use crate::family::Family;
 use crate::keepalive::KeepAlive;
 use crate::network::Network;
-use crate::udp::MtuDiscovery;
 use crate::unix::Credentials;
+
+mod datagram;
 
 /// What a control hook is told about the socket it is given.
 ///
@@ -134,16 +135,6 @@ impl<'fd> RawSocket<'fd> {
         option::set_bind_device(self.fd, name)
     }
 
-    /// Tells whether datagrams may go to broadcast addresses.
-    pub fn broadcast(&self) -> io::Result<bool> {
-        option::broadcast(self.fd)
-    }
-
-    /// Allows datagrams to go to broadcast addresses. On by default for UDP.
-    pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
-        option::set_broadcast(self.fd, on)
-    }
-
     /// Tells whether an IPv6 socket refuses IPv4.
     pub fn ipv6_only(&self) -> io::Result<bool> {
         option::ipv6_only(self.fd)
@@ -197,17 +188,6 @@ impl<'fd> RawSocket<'fd> {
         option::set_linger(self.fd, after)
     }
 
-    /// Tells whether the kernel may join received UDP datagrams.
-    pub fn gro(&self) -> io::Result<bool> {
-        option::udp_gro(self.fd)
-    }
-
-    /// Lets the kernel join received UDP datagrams of one sender; see
-    /// [`UdpSocket::set_gro`](crate::UdpSocket::set_gro).
-    pub fn set_gro(&self, on: bool) -> io::Result<()> {
-        option::set_udp_gro(self.fd, on)
-    }
-
     /// Returns the mark of the packets sent.
     pub fn mark(&self) -> io::Result<u32> {
         option::mark(self.fd)
@@ -217,26 +197,6 @@ impl<'fd> RawSocket<'fd> {
     /// `CAP_NET_ADMIN`.
     pub fn set_mark(&self, mark: u32) -> io::Result<()> {
         option::set_mark(self.fd, mark)
-    }
-
-    /// Returns what the kernel does about datagrams that are longer than the path takes.
-    pub fn mtu_discovery(&self) -> io::Result<MtuDiscovery> {
-        match self.family {
-            Some(Family::V6) => option::mtu_discovery_v6(self.fd),
-            _ => option::mtu_discovery(self.fd),
-        }
-    }
-
-    /// Sets what the kernel does about datagrams that are longer than the path takes. On a socket for
-    /// both versions of IP it holds for both.
-    pub fn set_mtu_discovery(&self, mode: MtuDiscovery) -> io::Result<()> {
-        if self.family == Some(Family::V6) {
-            option::set_mtu_discovery_v6(self.fd, mode)?;
-            // As for the type of service.
-            let _ = option::set_mtu_discovery(self.fd, mode);
-            return Ok(());
-        }
-        option::set_mtu_discovery(self.fd, mode)
     }
 
     /// Tells whether TCP sends small segments at once.
@@ -267,43 +227,6 @@ impl<'fd> RawSocket<'fd> {
     /// Asks for a receive buffer of `bytes` bytes; the kernel doubles the figure and caps it.
     pub fn set_recv_buffer_size(&self, bytes: usize) -> io::Result<()> {
         option::set_recv_buffer_size(self.fd, bytes)
-    }
-
-    /// Tells whether received datagrams come with their congestion mark.
-    pub fn recv_ecn(&self) -> io::Result<bool> {
-        match self.family {
-            Some(Family::V6) => option::recv_tclass_v6(self.fd),
-            _ => option::recv_tos(self.fd),
-        }
-    }
-
-    /// Makes received datagrams come with their congestion mark. On a socket for both versions of IP it
-    /// holds for both.
-    pub fn set_recv_ecn(&self, on: bool) -> io::Result<()> {
-        if self.family == Some(Family::V6) {
-            option::set_recv_tclass_v6(self.fd, on)?;
-            // As for the type of service.
-            let _ = option::set_recv_tos(self.fd, on);
-            return Ok(());
-        }
-        option::set_recv_tos(self.fd, on)
-    }
-
-    /// Tells whether received datagrams come with the local address and the interface.
-    pub fn recv_local(&self) -> io::Result<bool> {
-        match self.family {
-            Some(Family::V6) => option::recv_pktinfo_v6(self.fd),
-            _ => option::recv_pktinfo(self.fd),
-        }
-    }
-
-    /// Makes received datagrams come with the local address and the interface. On a socket for both
-    /// versions of IP it holds for both.
-    pub fn set_recv_local(&self, on: bool) -> io::Result<()> {
-        match self.family {
-            Some(Family::V6) => option::set_recv_pktinfo_v6(self.fd, on),
-            _ => option::set_recv_pktinfo(self.fd, on),
-        }
     }
 
     /// Tells whether the address may be in use by connections of an earlier listener.

@@ -89,7 +89,8 @@ pub use socket::Socket;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::{
-    Datagrams, MtuDiscovery, RecvBatch, RecvDatagram, Transmit, UdpReceiver, UdpSender, UdpSocket,
+    DatagramReport, Datagrams, MtuDiscovery, Origin, RecvBatch, RecvDatagram, RecvMsg, SendMsg,
+    Transmit, UdpReceiver, UdpSender, UdpSocket,
 };
 pub use unix::{
     Credentials, UnixDatagram, UnixListener, UnixRecvMsg, UnixSendMsg, UnixSeqpacket, UnixStream,

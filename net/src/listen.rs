@@ -162,7 +162,7 @@ impl ListenConfig {
     }
 
     /// Finds the network and the address to listen on.
-    async fn resolve(
+    pub(crate) async fn resolve(
         &self,
         network: Result<Network, crate::error::UnknownNetworkError>,
         address: String,
@@ -225,6 +225,16 @@ impl ListenConfig {
         let backlog = self.backlog.unwrap_or_else(somaxconn);
         socket::listen(new.as_fd(), backlog).map_err(|err| syscall("listen", err))?;
         Ok(Listener::new(bound(new, network)?, true))
+    }
+
+    /// Opens a UDP socket that shares the address of a multicast group.
+    pub(crate) fn open_multicast(&self, network: Network, group: &Addr) -> io::Result<Socket> {
+        let mut new = NewSocket::open(network, Ends::Listen(group))?;
+        option::set_reuse_address(new.as_fd(), true).map_err(|err| syscall("setsockopt", err))?;
+        let addr = new.sock_addr(group)?;
+        new.control(&self.control, group)?;
+        new.bind(&addr)?;
+        bound(new, network)
     }
 
     fn open_packet(&self, network: Network, local: &Addr) -> io::Result<PacketConn> {

@@ -422,7 +422,10 @@ impl Socket {
         Some(Addr::from_kernel(self.network.protocol(), peer))
     }
 
-    fn with_raw<R>(&self, f: impl FnOnce(&RawSocket<'_>) -> io::Result<R>) -> io::Result<R> {
+    pub(crate) fn with_raw<R>(
+        &self,
+        f: impl FnOnce(&RawSocket<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
         self.fd.with_fd(|fd| f(&RawSocket::new(fd, self.family)))?
     }
 

@@ -15,14 +15,19 @@ use crate::listen::ListenConfig;
 use crate::packet::PacketConn;
 use crate::socket::built_on;
 
+mod message;
+mod multicast;
 mod options;
 mod owned;
 mod recv;
+mod report;
 mod send;
 
+pub use message::{RecvMsg, SendMsg};
 pub use options::MtuDiscovery;
 pub use owned::{UdpReceiver, UdpSender};
 pub use recv::{Datagrams, RecvBatch, RecvDatagram};
+pub use report::{DatagramReport, Origin};
 pub use send::Transmit;
 
 use send::SegmentLimit;
@@ -35,7 +40,8 @@ use send::SegmentLimit;
 ///
 /// Many datagrams go in one system call with [`recv_batch`](Self::recv_batch) and
 /// [`send_batch`](Self::send_batch), which also tell and set more of each: the local address, the
-/// congestion mark, segmentation.
+/// congestion mark, segmentation. [`recv_msg`](Self::recv_msg) and [`send_msg`](Self::send_msg) do it for
+/// one, with the time to live and the interface besides.
 ///
 /// ```
 /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -173,9 +179,13 @@ impl UdpSocket {
 
     /// The address as this socket's family writes it.
     fn kernel_addr(&self, addr: SocketAddr) -> io::Result<SocketAddr> {
+        self.family_addr(addr)
+            .map_err(|err| self.send_failed(err, Addr::Udp(addr)))
+    }
+
+    fn family_addr(&self, addr: SocketAddr) -> io::Result<SocketAddr> {
         let family = self.family().ok_or_else(|| self.not_inet(Op::Write))?;
-        family::socket_addr(&Addr::Udp(addr), family)
-            .map_err(|err| self.send_failed(err.into(), Addr::Udp(addr)))
+        Ok(family::socket_addr(&Addr::Udp(addr), family)?)
     }
 
     /// Returns the local address. The kernel is asked once; the answer is still there after close.

@@ -58,12 +58,17 @@ fn is_local(address: IpAddr) -> bool {
                 || v4.is_unspecified()
                 || v4.is_documentation()
                 || v4.octets()[..2] == [10, 77]
+                // RFC 6676: groups for documentation.
+                || v4.octets()[..3] == [233, 252, 0]
         }
         IpAddr::V6(v6) => {
             let segments = v6.segments();
             // 2001:db8::/32 is the same of RFC 3849.
             let is_documentation = segments[..2] == [0x2001, 0xdb8];
-            v6.is_loopback() || v6.is_unspecified() || is_documentation || segments[0] == 0xfd77
+            // FF0X::DB8:0:0/96 is the same of RFC 6676.
+            let is_group = segments[0] & 0xfff0 == 0xff00 && segments[1..6] == [0, 0, 0, 0, 0xdb8];
+            let is_local = v6.is_loopback() || v6.is_unspecified() || segments[0] == 0xfd77;
+            is_local || is_documentation || is_group
         }
     }
 }
@@ -219,6 +224,8 @@ mod tests {
             "\"fd77::2\"",
             "\"192.0.2.1\"",
             "\"2001:db8::1\"",
+            "\"233.252.0.1\"",
+            "\"ff02::db8:0:1\"",
             "\"::ffff:127.0.0.1\"",
             "\"127.0.0.{i}:0\"",
             "Ipv4Addr::new(127, 0, 0, 1)",

@@ -28,6 +28,27 @@ impl UdpSocket {
         self.option("setsockopt", |raw| raw.set_recv_ecn(on))
     }
 
+    /// Returns whether received datagrams come with their time to live.
+    ///
+    /// # Errors
+    /// The closed error after close.
+    ///
+    /// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_RECVTTL`.
+    pub fn recv_ttl(&self) -> io::Result<bool> {
+        self.option("getsockopt", |raw| raw.recv_ttl())
+    }
+
+    /// Makes received datagrams come with their time to live ([`RecvMsg::ttl`](crate::RecvMsg::ttl)),
+    /// or not. Off at first.
+    ///
+    /// # Errors
+    /// The closed error after close.
+    ///
+    /// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_RECVTTL`.
+    pub fn set_recv_ttl(&self, on: bool) -> io::Result<()> {
+        self.option("setsockopt", |raw| raw.set_recv_ttl(on))
+    }
+
     /// Returns whether received datagrams come with the local address and the interface.
     ///
     /// # Errors
