@@ -11,11 +11,11 @@ use gannet_sys::option;
 
 use crate::error::syscall;
 use crate::family::Family;
-use crate::keepalive::KeepAlive;
 use crate::network::Network;
 use crate::unix::Credentials;
 
 mod datagram;
+mod tcp;
 
 /// What a control hook is told about the socket it is given.
 ///
@@ -146,34 +146,6 @@ impl<'fd> RawSocket<'fd> {
         option::set_ipv6_only(self.fd, on)
     }
 
-    /// Returns the keep-alive settings of a TCP socket, or `None` if it sends no probes.
-    pub fn keep_alive(&self) -> io::Result<Option<KeepAlive>> {
-        if !option::keepalive(self.fd)? {
-            return Ok(None);
-        }
-        Ok(Some(KeepAlive {
-            idle: Some(option::keepalive_idle(self.fd)?),
-            interval: Some(option::keepalive_interval(self.fd)?),
-            count: Some(option::keepalive_count(self.fd)?),
-        }))
-    }
-
-    /// Makes a TCP socket send keep-alive probes, or none. Stops at the first error.
-    pub fn set_keep_alive(&self, config: Option<KeepAlive>) -> io::Result<()> {
-        option::set_keepalive(self.fd, config.is_some())?;
-        let Some(config) = config else { return Ok(()) };
-        if let Some(idle) = config.idle {
-            option::set_keepalive_idle(self.fd, idle)?;
-        }
-        if let Some(interval) = config.interval {
-            option::set_keepalive_interval(self.fd, interval)?;
-        }
-        match config.count {
-            Some(count) => option::set_keepalive_count(self.fd, count),
-            None => Ok(()),
-        }
-    }
-
     /// Returns how long closing the socket waits for unsent data; `None` if the kernel sends it in
     /// the background.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
@@ -183,7 +155,8 @@ impl<'fd> RawSocket<'fd> {
     /// Sets how long closing the socket waits for unsent data, in whole seconds rounded up.
     ///
     /// `None`, the default, leaves the sending to the kernel. Zero throws the data away and resets
-    /// the connection. Any other time blocks the thread that closes the socket, up to that long.
+    /// the connection. Any other time blocks the thread that closes the socket, up to that long;
+    /// [`TcpStream::set_linger`](crate::TcpStream::set_linger) keeps that off the workers.
     pub fn set_linger(&self, after: Option<Duration>) -> io::Result<()> {
         option::set_linger(self.fd, after)
     }
@@ -197,26 +170,6 @@ impl<'fd> RawSocket<'fd> {
     /// `CAP_NET_ADMIN`.
     pub fn set_mark(&self, mark: u32) -> io::Result<()> {
         option::set_mark(self.fd, mark)
-    }
-
-    /// Tells whether TCP sends small segments at once.
-    pub fn nodelay(&self) -> io::Result<bool> {
-        option::nodelay(self.fd)
-    }
-
-    /// Makes TCP send small segments at once (Nagle's algorithm off). On by default.
-    pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
-        option::set_nodelay(self.fd, on)
-    }
-
-    /// Tells whether TCP is acknowledging at once.
-    pub fn quickack(&self) -> io::Result<bool> {
-        option::quickack(self.fd)
-    }
-
-    /// Makes TCP acknowledge at once. The kernel leaves this mode again by its own judgement.
-    pub fn set_quickack(&self, on: bool) -> io::Result<()> {
-        option::set_quickack(self.fd, on)
     }
 
     /// Returns the size of the receive buffer, in bytes, the kernel's overhead included.
@@ -314,17 +267,6 @@ impl<'fd> RawSocket<'fd> {
     /// Makes the messages of a Unix socket come with their sender's credentials, or not.
     pub fn set_pass_credentials(&self, on: bool) -> io::Result<()> {
         option::set_pass_credentials(self.fd, on)
-    }
-
-    /// Returns how long sent data may stay unacknowledged before the connection ends; `None` is the
-    /// kernel's choice.
-    pub fn user_timeout(&self) -> io::Result<Option<Duration>> {
-        option::tcp_user_timeout(self.fd)
-    }
-
-    /// Sets how long sent data may stay unacknowledged before the connection ends.
-    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        option::set_tcp_user_timeout(self.fd, timeout)
     }
 }
 

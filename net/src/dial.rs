@@ -34,7 +34,7 @@ use crate::socket::Socket;
 ///
 /// `IPV6_V6ONLY` is set for IPv6. The socket is bound only if a local address was given. The TCP
 /// addresses of a name race ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305)): see
-/// [`fallback_delay`](Self::fallback_delay). Multipath TCP is not used.
+/// [`fallback_delay`](Self::fallback_delay).
 ///
 /// ```
 /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -59,6 +59,8 @@ pub struct Dialer {
     deadline: Option<Instant>,
     keep_alive: Option<KeepAlive>,
     fallback_delay: Option<Duration>,
+    fast_open: bool,
+    multipath: bool,
     names: Names,
 }
 
@@ -71,6 +73,8 @@ impl Default for Dialer {
             deadline: None,
             keep_alive: Some(KeepAlive::default()),
             fallback_delay: Some(FALLBACK_DELAY),
+            fast_open: false,
+            multipath: false,
             names: Names::default(),
         }
     }
@@ -130,6 +134,29 @@ impl Dialer {
     /// IPv6 and IPv4 take turns. The first to connect wins, and the others are closed.
     pub fn fallback_delay(mut self, delay: impl Into<Option<Duration>>) -> Self {
         self.fallback_delay = delay.into();
+        self
+    }
+
+    /// Sends the first data of a TCP connection with its first packet, where the peer has allowed it
+    /// before (TCP Fast Open), or not. Off by default.
+    ///
+    /// Then the dial does not wait for the peer, and does not tell that nobody is there: the first
+    /// write begins the connection, and must come before the first read. What it sends may arrive
+    /// twice. A kernel that does not do it is no error.
+    ///
+    /// Reference: [RFC 7413](https://www.rfc-editor.org/rfc/rfc7413).
+    pub fn fast_open(mut self, on: bool) -> Self {
+        self.fast_open = on;
+        self
+    }
+
+    /// Asks TCP peers for several paths, or not. Off by default. Where this kernel does not do it,
+    /// plain TCP does, as with a peer that does not.
+    /// [`TcpStream::is_multipath`](crate::TcpStream::is_multipath) tells what has become of it.
+    ///
+    /// Reference: [RFC 8684](https://www.rfc-editor.org/rfc/rfc8684).
+    pub fn multipath(mut self, on: bool) -> Self {
+        self.multipath = on;
         self
     }
 
@@ -306,10 +333,13 @@ impl Dialer {
         deadline: Option<Instant>,
     ) -> io::Result<Conn> {
         let local = self.local.as_ref().filter(|local| !is_unnamed(local));
-        let mut new = NewSocket::open(network, Ends::Dial { local, remote })?;
+        let mut new = NewSocket::open(network, Ends::Dial { local, remote }, self.multipath)?;
         let family = new.family();
         let peer = new.sock_addr(remote)?;
         let bind = local.map(|local| new.sock_addr(local)).transpose()?;
+        if self.fast_open && network.protocol() == Protocol::Tcp {
+            let _ = new.raw().set_fast_open_connect(true);
+        }
         new.control(&self.control, remote)?;
         if let Some(bind) = bind {
             new.bind(&bind)?;

@@ -55,6 +55,7 @@ pub mod error;
 mod family;
 mod hostport;
 mod keepalive;
+mod linger;
 mod listen;
 mod listener;
 mod network;
@@ -87,7 +88,7 @@ pub use packet::PacketConn;
 pub use resolver::{Lookup, Resolver, StaticResolver, SystemResolver};
 pub use socket::Socket;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
-pub use tcp::{TcpListener, TcpStream};
+pub use tcp::{TcpInfo, TcpListener, TcpState, TcpStream};
 pub use udp::{
     DatagramReport, Datagrams, MtuDiscovery, Origin, RecvBatch, RecvDatagram, RecvMsg, SendMsg,
     Transmit, UdpReceiver, UdpSender, UdpSocket,

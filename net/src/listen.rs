@@ -33,7 +33,7 @@ use crate::socket::Socket;
 /// | Unix datagram | `socket`, **hook**, `bind` |
 ///
 /// `IPV6_V6ONLY` is set for IPv6. Connections inherit `TCP_NODELAY` (no delay), keep-alive and what
-/// the hook sets from their listener. Multipath TCP is not used.
+/// the hook sets from their listener.
 ///
 /// ```
 /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -52,6 +52,8 @@ pub struct ListenConfig {
     control: Control,
     backlog: Option<u32>,
     keep_alive: Option<KeepAlive>,
+    fast_open: Option<u32>,
+    multipath: bool,
     names: Names,
 }
 
@@ -61,6 +63,8 @@ impl Default for ListenConfig {
             control: Control::default(),
             backlog: None,
             keep_alive: Some(KeepAlive::default()),
+            fast_open: None,
+            multipath: false,
             names: Names::default(),
         }
     }
@@ -98,6 +102,26 @@ impl ListenConfig {
     /// which is none.
     pub fn keep_alive(mut self, config: impl Into<Option<KeepAlive>>) -> Self {
         self.keep_alive = config.into();
+        self
+    }
+
+    /// Lets TCP peers that come again send data with their first packet (TCP Fast Open): at most
+    /// `connections` of them at once. That data may come twice; `None`, the default, is for protocols
+    /// that cannot bear it. A kernel that does not do it is no error.
+    ///
+    /// Reference: [RFC 7413](https://www.rfc-editor.org/rfc/rfc7413).
+    pub fn fast_open(mut self, connections: impl Into<Option<u32>>) -> Self {
+        self.fast_open = connections.into();
+        self
+    }
+
+    /// Listens for multipath TCP as well, or not. Off by default, other than in Go; where the kernel
+    /// does not do it, plain TCP does. [`TcpStream::is_multipath`](crate::TcpStream::is_multipath)
+    /// tells what a connection has become.
+    ///
+    /// Reference: [RFC 8684](https://www.rfc-editor.org/rfc/rfc8684).
+    pub fn multipath(mut self, on: bool) -> Self {
+        self.multipath = on;
         self
     }
 
@@ -209,7 +233,7 @@ impl ListenConfig {
     }
 
     fn open_stream(&self, network: Network, local: &Addr) -> io::Result<Listener> {
-        let mut new = NewSocket::open(network, Ends::Listen(local))?;
+        let mut new = NewSocket::open(network, Ends::Listen(local), self.multipath)?;
         option::set_reuse_address(new.as_fd(), true).map_err(|err| syscall("setsockopt", err))?;
         let addr = new.sock_addr(local)?;
         if network.protocol() == Protocol::Tcp {
@@ -218,6 +242,9 @@ impl ListenConfig {
             let _ = new.raw().set_nodelay(true);
             if self.keep_alive.is_some() {
                 let _ = new.raw().set_keep_alive(self.keep_alive);
+            }
+            if let Some(connections) = self.fast_open {
+                let _ = new.raw().set_fast_open(connections);
             }
         }
         new.control(&self.control, local)?;
@@ -229,7 +256,7 @@ impl ListenConfig {
 
     /// Opens a UDP socket that shares the address of a multicast group.
     pub(crate) fn open_multicast(&self, network: Network, group: &Addr) -> io::Result<Socket> {
-        let mut new = NewSocket::open(network, Ends::Listen(group))?;
+        let mut new = NewSocket::open(network, Ends::Listen(group), false)?;
         option::set_reuse_address(new.as_fd(), true).map_err(|err| syscall("setsockopt", err))?;
         let addr = new.sock_addr(group)?;
         new.control(&self.control, group)?;
@@ -238,7 +265,7 @@ impl ListenConfig {
     }
 
     fn open_packet(&self, network: Network, local: &Addr) -> io::Result<PacketConn> {
-        let mut new = NewSocket::open(network, Ends::Listen(local))?;
+        let mut new = NewSocket::open(network, Ends::Listen(local), false)?;
         let addr = new.sock_addr(local)?;
         new.control(&self.control, local)?;
         new.bind(&addr)?;

@@ -27,11 +27,12 @@ pub(crate) struct NewSocket {
 }
 
 impl NewSocket {
-    /// Creates a socket of `network` of the family that suits `ends`, with Go's default options.
+    /// Creates a socket of `network` of the family that suits `ends`, with Go's default options; for
+    /// TCP with several paths, if they are wanted and the kernel has them.
     ///
     /// # Errors
     /// That of `socket(2)`, or of setting `SO_BROADCAST`.
-    pub(crate) fn open(network: Network, ends: Ends<'_>) -> io::Result<Self> {
+    pub(crate) fn open(network: Network, ends: Ends<'_>, multipath: bool) -> io::Result<Self> {
         let protocol = network.protocol();
         let kind = protocol.kind();
         if !protocol.is_inet() {
@@ -44,9 +45,15 @@ impl NewSocket {
             });
         }
         let (family, v6_only) = favorite(network, ends, family::support);
-        let fd = match family {
-            Family::V4 => create(Domain::Inet, kind)?,
-            Family::V6 => create(Domain::Inet6, kind)?,
+        let domain = match family {
+            Family::V4 => Domain::Inet,
+            Family::V6 => Domain::Inet6,
+        };
+        let fd = match multipath && protocol == Protocol::Tcp {
+            // Without support in the kernel, or where the administrator forbids it, plain TCP does.
+            true => socket::socket_of(domain, kind, socket::MULTIPATH)
+                .or_else(|_| create(domain, kind))?,
+            false => create(domain, kind)?,
         };
         if family == Family::V6 {
             // A kernel without the option serves IPv6 only; then IPv4 peers just do not come.

@@ -15,8 +15,8 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::OnceLock;
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use gannet_runtime::{AsyncFd, WriteGuard};
 use gannet_sys::errno;
@@ -27,6 +27,7 @@ use crate::addr::Addr;
 use crate::control::RawSocket;
 use crate::error::{Op, OpError, syscall};
 use crate::family::Family;
+use crate::linger::Lingering;
 use crate::network::Network;
 use crate::pause::Sender;
 
@@ -59,6 +60,8 @@ pub struct Socket {
     /// Asked from the kernel when it is first wanted: most accepted connections never want it.
     /// Boxed, because an idle connection should be small.
     local: OnceLock<Box<SockAddr>>,
+    /// After the descriptor, so that it is closed last.
+    lingering: Mutex<Option<Box<Lingering>>>,
 }
 
 /// The address of the peer, in little room: an idle connection should be small, and most have an
@@ -92,6 +95,7 @@ impl Socket {
             family,
             peer: Peer::new(peer),
             local: OnceLock::new(),
+            lingering: Mutex::new(None),
         }
     }
 
@@ -168,7 +172,8 @@ impl Socket {
     ///
     /// The closing happens in this call, awaited or not. The future resolves when the kernel has
     /// closed the socket, so that its address is free; it waits for nothing but system calls that
-    /// other threads are in at this moment. Dropping the last owner of a socket closes it too.
+    /// other threads are in at this moment, and for the linger time of a TCP connection that has one.
+    /// Dropping the last owner of a socket closes it too.
     ///
     /// # Cancel safety
     /// Dropping the future stops the waiting, not the closing.
@@ -181,10 +186,13 @@ impl Socket {
         // Asked now, because the errors of operations that this ends want to say whose they are.
         let _ = self.local_sock_addr();
         let closing = self.fd.close();
+        let lingering = self.lingering().take();
         async move {
-            closing
-                .await
-                .map_err(|err| self.failed(Op::Close, "close", err))
+            let closed = closing.await;
+            if let Some(lingering) = lingering {
+                lingering.close().await;
+            }
+            closed.map_err(|err| self.failed(Op::Close, "close", err))
         }
     }
 
@@ -397,8 +405,37 @@ impl Socket {
         }
     }
 
+    /// Sets the linger time, and sees to it that no worker waits for it.
+    pub(crate) fn set_linger(&self, after: Option<Duration>) -> io::Result<()> {
+        self.with_raw(|raw| raw.set_linger(after))?;
+        let waits = after.is_some_and(|after| !after.is_zero());
+        let mut kept = self.lingering();
+        if waits == kept.is_some() {
+            return Ok(());
+        }
+        let before = match waits {
+            // By `as_fd`, which tells the poller that the socket has a second descriptor.
+            true => kept.replace(Box::new(Lingering::new(self.fd.as_fd())?)),
+            false => kept.take(),
+        };
+        drop(kept);
+        if let Some(before) = before {
+            before.forget();
+        }
+        Ok(())
+    }
+
+    fn lingering(&self) -> MutexGuard<'_, Option<Box<Lingering>>> {
+        self.lingering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Gives the descriptor away.
     pub(crate) fn into_owned_fd(self) -> io::Result<OwnedFd> {
+        if let Some(lingering) = self.lingering().take() {
+            lingering.forget();
+        }
         let network = self.network;
         let wrap = |err| OpError::new(Op::File, network.as_str(), err).into();
         self.fd.into_owned_fd().map_err(wrap)

@@ -36,11 +36,13 @@ use crate::{cvt, errno};
 mod datagram;
 mod multicast;
 mod tcp;
+mod tcp_info;
 mod unix;
 
 pub use datagram::*;
 pub use multicast::*;
 pub use tcp::*;
+pub use tcp_info::*;
 pub use unix::*;
 
 /// Returns how many connections wait in a TCP listener to be accepted (`TCP_INFO`).

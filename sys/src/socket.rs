@@ -108,8 +108,21 @@ impl Kind {
 ///
 /// Reference: [`socket(2)`](https://man7.org/linux/man-pages/man2/socket.2.html).
 pub fn socket(domain: Domain, kind: Kind) -> io::Result<OwnedFd> {
+    socket_of(domain, kind, 0)
+}
+
+/// Multipath TCP (`IPPROTO_MPTCP`), for [`socket_of`].
+pub const MULTIPATH: i32 = 262;
+
+/// Makes a socket of the protocol with this number, non-blocking and close-on-exec.
+///
+/// # Errors
+/// Those of [`socket`]; `EPERM` for a raw socket without the privilege `CAP_NET_RAW`.
+///
+/// Reference: [`socket(2)`](https://man7.org/linux/man-pages/man2/socket.2.html).
+pub fn socket_of(domain: Domain, kind: Kind, protocol: i32) -> io::Result<OwnedFd> {
     // SAFETY: the call takes three integers and no pointer.
-    let fd = cvt(unsafe { libc::socket(domain.to_raw(), kind.to_raw() | FLAGS, 0) })?;
+    let fd = cvt(unsafe { libc::socket(domain.to_raw(), kind.to_raw() | FLAGS, protocol) })?;
     // SAFETY: the kernel has just returned `fd`, so it is open and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

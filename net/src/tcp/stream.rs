@@ -145,15 +145,20 @@ impl TcpStream {
     /// Sets what closing does with unsent data: `None`, the default, leaves the sending to the
     /// kernel, and zero throws it away and resets the connection.
     ///
-    /// Any other time, in whole seconds rounded up, makes the thread that closes the socket wait
-    /// for the data to be sent, up to that long. On a worker thread that holds up other tasks.
+    /// Any other time, in whole seconds rounded up, makes closing wait for the data to be sent and
+    /// acknowledged, up to that long: the future of [`close`](crate::Socket::close) does, and no
+    /// worker. The kernel blocks a thread meanwhile, one of the blocking pool. The connection takes a
+    /// second descriptor for that.
     ///
     /// # Errors
-    /// The closed error after close.
+    /// `EMFILE`, with the linger time set and closing as blocking as the kernel has it; the closed
+    /// error after close.
     ///
     /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html), `SO_LINGER`.
     pub fn set_linger(&self, after: Option<Duration>) -> io::Result<()> {
-        self.option("setsockopt", |raw| raw.set_linger(after))
+        self.conn
+            .set_linger(after)
+            .map_err(|err| self.failed(Op::Set, "setsockopt", err))
     }
 
     /// Splits the connection into two owned halves, as [`Conn::into_split`] does. Put together
