@@ -180,6 +180,20 @@ macro_rules! convert {
             }
         }
 
+        impl $own {
+            /// Makes a second handle of the same socket, with a descriptor of its own: closing one
+            /// leaves the other, and deadlines belong to each.
+            ///
+            /// # Errors
+            /// `EMFILE` and `ENFILE` when descriptors ran out, the closed error after close.
+            ///
+            /// Reference: [`dup(2)`](https://man7.org/linux/man-pages/man2/dup.2.html).
+            pub fn try_clone(&self) -> io::Result<Self> {
+                let neutral: &$neutral = self;
+                neutral.try_clone().map($own::new)
+            }
+        }
+
         impl TryFrom<$own> for OwnedFd {
             type Error = io::Error;
 

@@ -47,6 +47,10 @@ pub enum Op {
     Listen,
     /// Running a closure on the raw socket.
     RawControl,
+    /// Receiving by a closure on the raw socket.
+    RawRead,
+    /// Sending by a closure on the raw socket.
+    RawWrite,
     /// Receiving.
     Read,
     /// Setting a deadline or an option, or asking for an option's value.
@@ -65,6 +69,8 @@ impl Op {
             Op::File => "file",
             Op::Listen => "listen",
             Op::RawControl => "raw-control",
+            Op::RawRead => "raw-read",
+            Op::RawWrite => "raw-write",
             Op::Read => "read",
             Op::Set => "set",
             Op::Write => "write",

@@ -43,6 +43,7 @@
 use std::fmt;
 use std::io;
 
+mod activation;
 mod addr;
 mod adopt;
 mod conn;
@@ -63,6 +64,7 @@ mod open;
 mod packet;
 mod pause;
 mod race;
+mod raw;
 mod resolve;
 mod resolver;
 mod socket;
@@ -72,6 +74,7 @@ mod udp;
 mod unix;
 mod watch;
 
+pub use activation::{InheritedSocket, inherited_sockets};
 pub use addr::{Addr, UnixAddr};
 pub use adopt::KindError;
 pub use conn::Conn;

@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::c_int;
 
@@ -70,6 +71,35 @@ pub fn dup_cloexec(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let new = cvt(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) })?;
     // SAFETY: the kernel has just returned `new`, so it is open and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(new) })
+}
+
+/// Takes the descriptors 3 to 2 + `count`, which whoever started this process has left open for it, and
+/// makes them close-on-exec. Only the first call of a process gets any.
+///
+/// # Errors
+/// `EBADF` if one of them is not open; then none is taken.
+///
+/// Reference: [`sd_listen_fds(3)`](https://man7.org/linux/man-pages/man3/sd_listen_fds.3.html).
+pub fn take_inherited(count: u32) -> io::Result<Vec<OwnedFd>> {
+    const FIRST: c_int = 3;
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    let end = c_int::try_from(count)
+        .ok()
+        .and_then(|count| FIRST.checked_add(count))
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
+    if count == 0 || TAKEN.swap(true, Ordering::Relaxed) {
+        return Ok(Vec::new());
+    }
+    for raw in FIRST..end {
+        // SAFETY: the call takes integers and no pointer; on a descriptor that is not open it fails.
+        cvt(unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    }
+    let own = |raw| {
+        // SAFETY: the descriptor is open. Who started this process says that it is meant to be taken,
+        // and by the flag above nobody has taken it here before.
+        unsafe { OwnedFd::from_raw_fd(raw) }
+    };
+    Ok((FIRST..end).map(own).collect())
 }
 
 /// Closes `fd` and reports what the kernel says; dropping an [`OwnedFd`] hides it.
