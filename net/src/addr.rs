@@ -1,7 +1,7 @@
 //! Addresses of sockets, as Go prints them.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use gannet_sys::sockaddr::SockAddr;
 
@@ -36,6 +36,8 @@ pub enum Addr {
     Unixgram(UnixAddr),
     /// A Unix socket of packets on a connection.
     Unixpacket(UnixAddr),
+    /// The address of a raw IP socket, with the number of its IPv6 zone or 0.
+    Ip(IpAddr, u32),
     /// A TCP port on no host in particular, as in `:80`. Only errors and control hooks show it: an
     /// open socket has a host, if only the wildcard.
     TcpPort(u16),
@@ -62,16 +64,19 @@ impl Addr {
         Addr::Unixpacket(unix_addr(name.as_ref()))
     }
 
-    /// Returns the name of the network: `"tcp"`, `"udp"`, `"unix"`, `"unixgram"` or `"unixpacket"`,
+    /// Returns the name of the network: `"tcp"`, `"udp"`, `"ip"`, `"unix"`, `"unixgram"` or `"unixpacket"`,
     /// without a version of IP.
     pub fn network(&self) -> &'static str {
         self.protocol().as_str()
     }
 
-    /// Returns the IP address and port, if this is an IP endpoint with a host.
+    /// Returns the IP address and port, if this is an IP endpoint with a host; the port of a raw socket
+    /// is 0.
     pub fn socket_addr(&self) -> Option<SocketAddr> {
         match self {
             Addr::Tcp(addr) | Addr::Udp(addr) => Some(*addr),
+            Addr::Ip(IpAddr::V6(ip), zone) => Some(SocketAddrV6::new(*ip, 0, 0, *zone).into()),
+            Addr::Ip(ip, _) => Some(SocketAddr::new(*ip, 0)),
             _ => None,
         }
     }
@@ -89,7 +94,7 @@ impl Addr {
         match self {
             Addr::Tcp(addr) | Addr::Udp(addr) => Some(addr.port()),
             Addr::TcpPort(port) | Addr::UdpPort(port) => Some(*port),
-            Addr::Unix(_) | Addr::Unixgram(_) | Addr::Unixpacket(_) => None,
+            Addr::Unix(_) | Addr::Unixgram(_) | Addr::Unixpacket(_) | Addr::Ip(..) => None,
         }
     }
 
@@ -97,6 +102,7 @@ impl Addr {
     pub(crate) fn from_kernel(protocol: Protocol, addr: SockAddr) -> Addr {
         match (addr, protocol) {
             (SockAddr::Inet(addr), Protocol::Udp) => Addr::Udp(unmapped(addr)),
+            (SockAddr::Inet(addr), Protocol::Ip) => Addr::inet(protocol, unmapped(addr)),
             (SockAddr::Inet(addr), _) => Addr::Tcp(unmapped(addr)),
             (SockAddr::Unix(addr), Protocol::Unixgram) => Addr::Unixgram(addr),
             (SockAddr::Unix(addr), Protocol::Unixpacket) => Addr::Unixpacket(addr),
@@ -108,6 +114,10 @@ impl Addr {
     pub(crate) fn inet(protocol: Protocol, addr: SocketAddr) -> Addr {
         match protocol {
             Protocol::Udp => Addr::Udp(addr),
+            Protocol::Ip => match addr {
+                SocketAddr::V4(addr) => Addr::Ip((*addr.ip()).into(), 0),
+                SocketAddr::V6(addr) => Addr::Ip((*addr.ip()).into(), addr.scope_id()),
+            },
             _ => Addr::Tcp(addr),
         }
     }
@@ -120,6 +130,7 @@ impl Addr {
             Addr::Unix(_) => Protocol::Unix,
             Addr::Unixgram(_) => Protocol::Unixgram,
             Addr::Unixpacket(_) => Protocol::Unixpacket,
+            Addr::Ip(..) => Protocol::Ip,
         }
     }
 
@@ -127,6 +138,7 @@ impl Addr {
     pub(crate) fn is_wildcard(&self) -> bool {
         match self {
             Addr::Tcp(addr) | Addr::Udp(addr) => addr.ip().to_canonical().is_unspecified(),
+            Addr::Ip(ip, _) => ip.to_canonical().is_unspecified(),
             Addr::TcpPort(_) | Addr::UdpPort(_) => true,
             Addr::Unix(_) | Addr::Unixgram(_) | Addr::Unixpacket(_) => false,
         }
@@ -143,6 +155,8 @@ impl fmt::Display for Addr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Addr::Tcp(addr) | Addr::Udp(addr) => unmapped(*addr).fmt(f),
+            Addr::Ip(ip, 0) => ip.to_canonical().fmt(f),
+            Addr::Ip(ip, zone) => f.pad(&format!("{ip}%{zone}")),
             Addr::TcpPort(port) | Addr::UdpPort(port) => f.pad(&format!(":{port}")),
             Addr::Unix(name) | Addr::Unixgram(name) | Addr::Unixpacket(name) => {
                 f.pad(&unix_text(name))

@@ -14,6 +14,7 @@ use gannet_sys::socket::{self, Domain, Kind};
 use crate::conn::Conn;
 use crate::error::{Op, OpError, syscall};
 use crate::family::Family;
+use crate::ip::IpSocket;
 use crate::keepalive::KeepAlive;
 use crate::listener::Listener;
 use crate::network::{Network, Protocol};
@@ -110,6 +111,8 @@ fn identify(fd: &OwnedFd, role: Role) -> io::Result<(Network, Option<Family>)> {
         (Domain::Inet6, Kind::Datagram) => (Network::Udp, Some(Family::V6)),
         (Domain::Unix, Kind::Datagram) => (Network::Unixgram, None),
         (Domain::Unix, Kind::SeqPacket) => (Network::Unixpacket, None),
+        (Domain::Inet, Kind::Raw) => (Network::Ip(raw_protocol(fd)?), Some(Family::V4)),
+        (Domain::Inet6, Kind::Raw) => (Network::Ip(raw_protocol(fd)?), Some(Family::V6)),
         _ => {
             return Err(syscall(
                 "getsockopt",
@@ -129,6 +132,12 @@ fn identify(fd: &OwnedFd, role: Role) -> io::Result<(Network, Option<Family>)> {
     } else {
         Err(invalid())
     }
+}
+
+/// Asks for the protocol of a raw socket.
+fn raw_protocol(fd: &OwnedFd) -> io::Result<u8> {
+    let number = option::socket_protocol(fd.as_fd()).map_err(|err| syscall("getsockopt", err))?;
+    u8::try_from(number).map_err(|_| invalid())
 }
 
 /// Wraps the error of adopting, as Go does.
@@ -237,6 +246,7 @@ macro_rules! convert_std {
 convert!(TcpStream, Conn, Tcp, into_conn);
 convert!(TcpListener, Listener, Tcp, into_listener);
 convert!(UdpSocket, PacketConn, Udp, into_packet);
+convert!(IpSocket, PacketConn, Ip, into_packet);
 convert!(UnixStream, Conn, Unix, into_conn);
 convert!(UnixSeqpacket, Conn, Unixpacket, into_conn);
 convert!(UnixListener, Listener, Unix, into_listener);
@@ -327,7 +337,8 @@ impl TryFrom<Conn> for PacketConn {
     type Error = KindError<Conn>;
 
     fn try_from(conn: Conn) -> Result<Self, Self::Error> {
-        datagram(conn, &[Protocol::Udp, Protocol::Unixgram], "PacketConn")
+        let protocols = [Protocol::Udp, Protocol::Unixgram, Protocol::Ip];
+        datagram(conn, &protocols, "PacketConn")
     }
 }
 

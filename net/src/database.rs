@@ -52,6 +52,30 @@ pub(crate) async fn system_service(protocol: Protocol, name: &str) -> Option<u16
     port.parse().ok()
 }
 
+/// Returns the number of an IP protocol that is given as a number, or by a name that Go knows or
+/// `/etc/protocols` does. The file is read once a process.
+pub(crate) fn ip_protocol(text: &str) -> Option<u8> {
+    static PROTOCOLS: OnceLock<Vec<Entry>> = OnceLock::new();
+    const BUILT_IN: [(&str, u8); 5] = [
+        ("icmp", 1),
+        ("igmp", 2),
+        ("tcp", 6),
+        ("udp", 17),
+        ("ipv6-icmp", 58),
+    ];
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok();
+    }
+    let known = find(&BUILT_IN, text);
+    known.or_else(|| {
+        let entries = PROTOCOLS.get_or_init(|| entries("/etc/protocols"));
+        let entry = entries
+            .iter()
+            .find(|entry| is_name(text) && entry.is(text))?;
+        entry.value.parse().ok()
+    })
+}
+
 fn is_name(name: &str) -> bool {
     let usual = |byte: u8| byte.is_ascii_graphic() && byte != b'/' && byte != b'#';
     !name.is_empty() && name.len() <= NAME_MAX && name.bytes().all(usual)
@@ -97,13 +121,14 @@ async fn read(path: &'static str, once: &'static OnceLock<Vec<Entry>>) -> &'stat
     if let Some(entries) = once.get() {
         return entries;
     }
-    let entries = spawn_blocking(move || {
-        let text = fs::read(path).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        text.lines().filter_map(Entry::parse).collect()
-    });
-    let entries = entries.await.unwrap_or_default();
-    once.get_or_init(|| entries)
+    let entries = spawn_blocking(move || entries(path)).await;
+    once.get_or_init(|| entries.unwrap_or_default())
+}
+
+fn entries(path: &str) -> Vec<Entry> {
+    let text = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    text.lines().filter_map(Entry::parse).collect()
 }
 
 #[cfg(test)]

@@ -217,6 +217,39 @@ impl fmt::Display for SyscallError {
 
 impl Error for SyscallError {}
 
+/// A system call that is refused for want of a privilege. Displays as `socket: operation not permitted
+/// (raw sockets take CAP_NET_RAW)`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MissingPrivilegeError {
+    call: SyscallError,
+    wanted: &'static str,
+}
+
+impl MissingPrivilegeError {
+    pub(crate) fn new(name: &'static str, errno: i32, wanted: &'static str) -> Self {
+        let call = SyscallError { name, errno };
+        MissingPrivilegeError { call, wanted }
+    }
+}
+
+impl fmt::Display for MissingPrivilegeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.call, self.wanted)
+    }
+}
+
+impl Error for MissingPrivilegeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.call)
+    }
+}
+
+impl From<MissingPrivilegeError> for io::Error {
+    fn from(err: MissingPrivilegeError) -> Self {
+        io::Error::new(io::ErrorKind::PermissionDenied, err)
+    }
+}
+
 /// Names the system call that `err` came from, if it came from one; other errors pass unchanged.
 ///
 /// The kind is kept, and [`raw_os_error`] still finds the errno.
@@ -437,6 +470,17 @@ mod tests {
     #[track_caller]
     fn check(err: OpError, text: &str) {
         assert_eq!(io::Error::from(err).to_string(), text);
+    }
+
+    #[test]
+    fn missing_privilege_is_named_and_keeps_its_errno() {
+        let err =
+            MissingPrivilegeError::new("socket", errno::EPERM, "raw sockets take CAP_NET_RAW");
+        let err = io::Error::from(OpError::new(Op::Listen, "ip4", err.into()));
+        let text = "listen ip4: socket: operation not permitted (raw sockets take CAP_NET_RAW)";
+        assert_eq!(err.to_string(), text);
+        assert_eq!(raw_os_error(&err), Some(errno::EPERM));
+        assert_eq!(err.kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]

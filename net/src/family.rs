@@ -90,6 +90,7 @@ pub(crate) fn favorite(
 pub(crate) fn socket_addr(addr: &Addr, family: Family) -> Result<SocketAddr, AddrError> {
     let port = addr
         .port()
+        .or(addr.socket_addr().map(|addr| addr.port()))
         .ok_or_else(|| AddrError::new("unexpected address type", addr.to_string()))?;
     let given = addr.socket_addr();
     let any =

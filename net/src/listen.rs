@@ -30,6 +30,7 @@ use crate::socket::Socket;
 /// | TCP | `socket`, `IPV6_V6ONLY`, `SO_REUSEADDR`, inherited ones, **hook**, `bind`, `listen` |
 /// | Unix stream, packets | `socket`, `SO_REUSEADDR`, **hook**, `bind`, `listen` |
 /// | UDP | `socket`, `IPV6_V6ONLY`, `SO_BROADCAST`, **hook**, `bind` |
+/// | raw IP | `socket`, `SO_BROADCAST`, **hook**, `bind` |
 /// | Unix datagram | `socket`, **hook**, `bind` |
 ///
 /// `IPV6_V6ONLY` is set for IPv6. Connections inherit `TCP_NODELAY` (no delay), keep-alive and what
@@ -161,7 +162,8 @@ impl ListenConfig {
         self.listen_stream_addr(network, &local)
     }
 
-    /// Opens a packet socket on `address`: `host:port` for `udp`, `udp4` and `udp6`; for `unixgram`
+    /// Opens a packet socket on `address`: `host:port` for `udp`, `udp4` and `udp6`; a host for `ip`,
+    /// `ip4` and `ip6` with a colon and an IP protocol, such as `ip4:icmp`; for `unixgram`
     /// a path, `@` and an abstract name, or empty for an abstract name that the kernel chooses.
     ///
     /// Hosts and ports mean what they mean to [`listen_stream`](Self::listen_stream). Waits only if

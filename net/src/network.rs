@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use gannet_sys::socket::Kind;
 
+use crate::database::ip_protocol;
 use crate::error::UnknownNetworkError;
 use crate::family::Family;
 
@@ -41,6 +42,12 @@ pub enum Network {
     Unixgram,
     /// Unix connections of packets.
     Unixpacket,
+    /// The IP protocol with this number over IPv4 or IPv6, such as 1 for ICMP: `ip:1` or `ip:icmp`.
+    Ip(u8),
+    /// The IP protocol with this number over IPv4.
+    Ip4(u8),
+    /// The IP protocol with this number over IPv6.
+    Ip6(u8),
 }
 
 /// The protocol of a network, its version of IP left out.
@@ -51,10 +58,11 @@ pub(crate) enum Protocol {
     Unix,
     Unixgram,
     Unixpacket,
+    Ip,
 }
 
 impl Network {
-    /// Every network, for lookup by name.
+    /// Every network that is named by a word alone.
     const ALL: [Network; 9] = [
         Network::Tcp,
         Network::Tcp4,
@@ -67,7 +75,7 @@ impl Network {
         Network::Unixpacket,
     ];
 
-    /// Returns the name: `"tcp"` for [`Network::Tcp`].
+    /// Returns the name: `"tcp"` for [`Network::Tcp`]; that of IP protocols is without the protocol.
     pub fn as_str(self) -> &'static str {
         match self {
             Network::Tcp => "tcp",
@@ -79,6 +87,9 @@ impl Network {
             Network::Unix => "unix",
             Network::Unixgram => "unixgram",
             Network::Unixpacket => "unixpacket",
+            Network::Ip(_) => "ip",
+            Network::Ip4(_) => "ip4",
+            Network::Ip6(_) => "ip6",
         }
     }
 
@@ -91,14 +102,23 @@ impl Network {
             Network::Unix => Protocol::Unix,
             Network::Unixgram => Protocol::Unixgram,
             Network::Unixpacket => Protocol::Unixpacket,
+            Network::Ip(_) | Network::Ip4(_) | Network::Ip6(_) => Protocol::Ip,
+        }
+    }
+
+    /// The number to open sockets with: that of an IP protocol, 0 for what the kind implies.
+    pub(crate) fn number(self) -> i32 {
+        match self {
+            Network::Ip(number) | Network::Ip4(number) | Network::Ip6(number) => number.into(),
+            _ => 0,
         }
     }
 
     /// The version of IP that the name demands.
     pub(crate) fn version(self) -> Option<Family> {
         match self {
-            Network::Tcp4 | Network::Udp4 => Some(Family::V4),
-            Network::Tcp6 | Network::Udp6 => Some(Family::V6),
+            Network::Tcp4 | Network::Udp4 | Network::Ip4(_) => Some(Family::V4),
+            Network::Tcp6 | Network::Udp6 | Network::Ip6(_) => Some(Family::V6),
             _ => None,
         }
     }
@@ -110,6 +130,8 @@ impl Network {
             (Network::Tcp, Some(Family::V6)) => Network::Tcp6,
             (Network::Udp, Some(Family::V4)) => Network::Udp4,
             (Network::Udp, Some(Family::V6)) => Network::Udp6,
+            (Network::Ip(number), Some(Family::V4)) => Network::Ip4(number),
+            (Network::Ip(number), Some(Family::V6)) => Network::Ip6(number),
             _ => self,
         }
     }
@@ -133,12 +155,13 @@ impl Protocol {
             Protocol::Tcp | Protocol::Unix => Kind::Stream,
             Protocol::Udp | Protocol::Unixgram => Kind::Datagram,
             Protocol::Unixpacket => Kind::SeqPacket,
+            Protocol::Ip => Kind::Raw,
         }
     }
 
-    /// Whether the addresses are IP addresses and ports.
+    /// Whether the addresses are IP addresses, with ports or without.
     pub(crate) fn is_inet(self) -> bool {
-        matches!(self, Protocol::Tcp | Protocol::Udp)
+        matches!(self, Protocol::Tcp | Protocol::Udp | Protocol::Ip)
     }
 
     /// The network that Go names an address of this protocol after.
@@ -149,13 +172,17 @@ impl Protocol {
             Protocol::Unix => "unix",
             Protocol::Unixgram => "unixgram",
             Protocol::Unixpacket => "unixpacket",
+            Protocol::Ip => "ip",
         }
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        match self.protocol() {
+            Protocol::Ip => f.pad(&format!("{}:{}", self.as_str(), self.number())),
+            _ => f.pad(self.as_str()),
+        }
     }
 }
 
@@ -170,7 +197,19 @@ impl FromStr for Network {
         let known = Self::ALL
             .into_iter()
             .find(|network| network.as_str() == name);
-        known.ok_or_else(|| UnknownNetworkError(name.to_owned()))
+        let raw = || {
+            let (network, protocol) = name.rsplit_once(':')?;
+            let make = match network {
+                "ip" => Network::Ip,
+                "ip4" => Network::Ip4,
+                "ip6" => Network::Ip6,
+                _ => return None,
+            };
+            ip_protocol(protocol).map(make)
+        };
+        known
+            .or_else(raw)
+            .ok_or_else(|| UnknownNetworkError(name.to_owned()))
     }
 }
 
@@ -234,12 +273,31 @@ mod tests {
             "tcp5",
             "tcp:80",
             "ip",
-            "ip4:1",
+            "ip:",
+            "ip::",
+            "ip4:",
+            "ip4:256",
+            "ip4:none-such",
+            "ipx:1",
             "unixpackets",
             "foo",
         ] {
             let err = name.to_network().unwrap_err();
             assert_eq!(err.to_string(), format!("unknown network {name}"));
+        }
+    }
+
+    #[test]
+    fn ip_protocols_are_named_or_numbered() {
+        for (name, want) in [
+            ("ip:icmp", Network::Ip(1)),
+            ("ip4:ICMP", Network::Ip4(1)),
+            ("ip6:ipv6-icmp", Network::Ip6(58)),
+            ("ip4:47", Network::Ip4(47)),
+            ("ip6:0", Network::Ip6(0)),
+        ] {
+            assert_eq!(name.parse(), Ok(want));
+            assert_eq!(want.to_string().parse(), Ok(want));
         }
     }
 
@@ -254,6 +312,7 @@ mod tests {
             (Network::Udp6, Some(Family::V6), "udp6"),
             (Network::Unix, None, "unix"),
             (Network::Unixgram, None, "unixgram"),
+            (Network::Ip(1), Some(Family::V6), "ip6"),
             (Network::Unixpacket, None, "unixpacket"),
         ] {
             assert_eq!(network.resolved(family).as_str(), want);

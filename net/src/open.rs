@@ -7,13 +7,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use gannet_runtime::{AdoptOptions, AsyncFd};
-use gannet_sys::option;
 use gannet_sys::sockaddr::SockAddr;
 use gannet_sys::socket::{self, Domain, Kind};
+use gannet_sys::{errno, option};
 
 use crate::addr::Addr;
 use crate::control::{Control, RawSocket};
-use crate::error::syscall;
+use crate::error::{MissingPrivilegeError, syscall};
 use crate::family::{self, Ends, Family, favorite};
 use crate::network::{Network, Protocol};
 
@@ -53,13 +53,13 @@ impl NewSocket {
             // Without support in the kernel, or where the administrator forbids it, plain TCP does.
             true => socket::socket_of(domain, kind, socket::MULTIPATH)
                 .or_else(|_| create(domain, kind))?,
-            false => create(domain, kind)?,
+            false => create_of(domain, kind, network.number())?,
         };
-        if family == Family::V6 {
+        if family == Family::V6 && protocol != Protocol::Ip {
             // A kernel without the option serves IPv6 only; then IPv4 peers just do not come.
             let _ = option::set_ipv6_only(fd.as_fd(), v6_only);
         }
-        if protocol == Protocol::Udp {
+        if protocol != Protocol::Tcp {
             option::set_broadcast(fd.as_fd(), true).map_err(|err| syscall("setsockopt", err))?;
         }
         Ok(NewSocket {
@@ -134,6 +134,15 @@ pub(crate) fn sock_addr(addr: &Addr, family: Option<Family>) -> io::Result<SockA
             Err(crate::error::AddrError::new("unexpected address type", addr.to_string()).into())
         }
     }
+}
+
+fn create_of(domain: Domain, kind: Kind, number: i32) -> io::Result<OwnedFd> {
+    socket::socket_of(domain, kind, number).map_err(|err| match err.raw_os_error() {
+        Some(errno @ (errno::EPERM | errno::EACCES)) if kind == Kind::Raw => {
+            MissingPrivilegeError::new("socket", errno, "raw sockets take CAP_NET_RAW").into()
+        }
+        _ => syscall("socket", err),
+    })
 }
 
 fn create(domain: Domain, kind: Kind) -> io::Result<OwnedFd> {

@@ -11,12 +11,14 @@ use gannet_sys::socket;
 
 use crate::addr::Addr;
 use crate::error::{Op, WriteToConnectedError, syscall};
-use crate::network::Network;
+use crate::family::Family;
+use crate::ip::strip_header;
+use crate::network::{Network, Protocol};
 use crate::open::sock_addr;
 use crate::pause::Sender;
 use crate::socket::{Socket, built_on};
 
-/// A datagram socket: UDP or Unix.
+/// A datagram socket: UDP, Unix or raw IP.
 ///
 /// Comes from [`ListenConfig::listen_packet`](crate::ListenConfig::listen_packet); converts to
 /// [`UdpSocket`](crate::UdpSocket) or [`UnixDatagram`](crate::UnixDatagram) with `try_from`, and
@@ -89,6 +91,7 @@ impl PacketConn {
     pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, Addr)> {
         let received = self.fd.read_with(|fd| socket::peek_from(fd, buf)).await;
         let (len, from) = received.map_err(|err| self.failed(Op::Read, "recvfrom", err))?;
+        let len = self.payload(buf, len);
         Ok((len, Addr::from_kernel(self.network().protocol(), from)))
     }
 
@@ -102,6 +105,7 @@ impl PacketConn {
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, Addr)> {
         let received = self.fd.try_read_with(|fd| socket::recv_from(fd, buf));
         let (len, from) = received.map_err(|err| self.try_failed(Op::Read, "recvfrom", err))?;
+        let len = self.payload(buf, len);
         Ok((len, Addr::from_kernel(self.network().protocol(), from)))
     }
 
@@ -210,10 +214,21 @@ impl PacketConn {
         poll_fn(move |cx| {
             let received = ready!(guard.poll_read_with(cx, |fd| socket::recv_from(fd, buf)));
             Poll::Ready(match received {
-                Ok((len, from)) => make(len, from),
+                Ok((len, from)) => make(self.payload(buf, len), from),
                 Err(err) => Err(self.failed(Op::Read, "recvfrom", err)),
             })
         })
+    }
+
+    /// Takes off what the kernel puts before the data, which it does for raw IPv4 sockets; returns how
+    /// much is left.
+    #[inline]
+    fn payload(&self, buf: &mut [u8], len: usize) -> usize {
+        if self.network().protocol() == Protocol::Ip && self.family() == Some(Family::V4) {
+            strip_header(buf, len)
+        } else {
+            len
+        }
     }
 
     /// Sends a datagram to an address that the socket can reach.

@@ -5,7 +5,7 @@
 //! services that are not well known to `/etc/services`.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use gannet_sys::interface;
 
@@ -76,10 +76,12 @@ async fn resolve(network: Network, address: &str, names: &Names) -> io::Result<V
         Protocol::Unix => return Ok(vec![Addr::Unix(unix_addr(address.as_bytes()))]),
         Protocol::Unixgram => return Ok(vec![Addr::Unixgram(unix_addr(address.as_bytes()))]),
         Protocol::Unixpacket => return Ok(vec![Addr::Unixpacket(unix_addr(address.as_bytes()))]),
-        Protocol::Tcp | Protocol::Udp => {}
+        Protocol::Tcp | Protocol::Udp | Protocol::Ip => {}
     }
     let (host, port) = if address.is_empty() {
         ("", "")
+    } else if protocol == Protocol::Ip {
+        (address, "")
     } else {
         split_host_port(address)?
     };
@@ -92,6 +94,10 @@ async fn resolve(network: Network, address: &str, names: &Names) -> io::Result<V
     };
     let found = match parse_host(host) {
         Host::Any if protocol == Protocol::Udp => return Ok(vec![Addr::UdpPort(port)]),
+        Host::Any if protocol == Protocol::Ip => match network.version() {
+            Some(Family::V6) => vec![(Ipv6Addr::UNSPECIFIED, 0).into()],
+            _ => vec![(Ipv4Addr::UNSPECIFIED, 0).into()],
+        },
         Host::Any => return Ok(vec![Addr::TcpPort(port)]),
         Host::Ip(IpAddr::V6(ip), zone) => vec![SocketAddrV6::new(ip, port, 0, zone).into()],
         Host::Ip(ip, _) => vec![SocketAddr::new(ip, port)],

@@ -357,12 +357,19 @@ pub fn socket_domain(fd: BorrowedFd<'_>) -> io::Result<Domain> {
 /// Returns how a socket carries data (`SO_TYPE`).
 ///
 /// # Errors
-/// Kind `Unsupported` for a type that [`Kind`] does not have, such as raw.
+/// Kind `Unsupported` for a type that [`Kind`] does not have.
 ///
 /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html).
 pub fn socket_kind(fd: BorrowedFd<'_>) -> io::Result<Kind> {
     let raw = int(fd, libc::SOL_SOCKET, libc::SO_TYPE)?;
     Kind::from_raw(raw).ok_or_else(|| unsupported("type", raw))
+}
+
+/// Returns the number of a socket's protocol (`SO_PROTOCOL`).
+///
+/// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html).
+pub fn socket_protocol(fd: BorrowedFd<'_>) -> io::Result<i32> {
+    int(fd, libc::SOL_SOCKET, libc::SO_PROTOCOL)
 }
 
 /// Returns the traffic class of IPv6 packets (`IPV6_TCLASS`).

@@ -78,6 +78,8 @@ pub enum Kind {
     Datagram,
     /// Datagrams on a connection, in order: Unix.
     SeqPacket,
+    /// Packets below the transport: IP.
+    Raw,
 }
 
 impl Kind {
@@ -86,6 +88,7 @@ impl Kind {
             Self::Stream => libc::SOCK_STREAM,
             Self::Datagram => libc::SOCK_DGRAM,
             Self::SeqPacket => libc::SOCK_SEQPACKET,
+            Self::Raw => libc::SOCK_RAW,
         }
     }
 
@@ -94,6 +97,7 @@ impl Kind {
             libc::SOCK_STREAM => Some(Self::Stream),
             libc::SOCK_DGRAM => Some(Self::Datagram),
             libc::SOCK_SEQPACKET => Some(Self::SeqPacket),
+            libc::SOCK_RAW => Some(Self::Raw),
             _ => None,
         }
     }
