@@ -62,6 +62,7 @@ pub mod socket;
 mod testing;
 pub mod thread;
 pub mod timerfd;
+pub mod transfer;
 
 /// Turns the `-1` of a system call into the error that errno holds.
 #[inline]
