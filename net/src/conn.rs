@@ -433,13 +433,13 @@ impl Conn {
     }
 
     #[inline]
-    fn is_stream(&self) -> bool {
+    pub(crate) fn is_stream(&self) -> bool {
         self.network().protocol().is_stream()
     }
 }
 
 /// Fails if a send with bytes left took none of them, which would go on for ever.
-fn progressed(taken: usize) -> io::Result<()> {
+pub(crate) fn progressed(taken: usize) -> io::Result<()> {
     if taken > 0 {
         Ok(())
     } else {

@@ -53,6 +53,8 @@ pub enum Op {
     RawWrite,
     /// Receiving.
     Read,
+    /// Sending what comes from another descriptor.
+    ReadFrom,
     /// Setting a deadline or an option, or asking for an option's value.
     Set,
     /// Sending.
@@ -72,6 +74,7 @@ impl Op {
             Op::RawRead => "raw-read",
             Op::RawWrite => "raw-write",
             Op::Read => "read",
+            Op::ReadFrom => "readfrom",
             Op::Set => "set",
             Op::Write => "write",
         }
@@ -430,7 +433,8 @@ pub fn is_temporary(err: &io::Error) -> bool {
     transient || aborted || is_timeout(err)
 }
 
-/// Returns how many bytes were sent before a `write_all` failed; `None` for any other error.
+/// Returns how many bytes were sent before a `write_all`, or the sending side of a copy, failed; `None`
+/// for any other error.
 ///
 /// The peer may not have received them; the kernel has taken them, so that sending can go on behind
 /// them.
@@ -438,9 +442,16 @@ pub fn written(err: &io::Error) -> Option<usize> {
     op_error(err).filter(|op| op.op == Op::Write)?.transferred
 }
 
-/// Returns how many bytes a failed `read_exact` left in its buffer; `None` for any other error.
+/// Returns how many bytes a failed `read_exact` left in its buffer, or a copy passed on whose source
+/// failed; `None` for any other error.
 pub fn received(err: &io::Error) -> Option<usize> {
     op_error(err).filter(|op| op.op == Op::Read)?.transferred
+}
+
+/// Returns how many bytes an operation had passed on when it failed: those of
+/// [`copy`](crate::copy()) and the like, of `write_all` and `read_exact`. `None` for any other error.
+pub fn moved(err: &io::Error) -> Option<usize> {
+    op_error(err)?.transferred
 }
 
 /// Iterates over `err` and its causes, outermost first.

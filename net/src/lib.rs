@@ -9,7 +9,8 @@
 //! options.
 //!
 //! [`UdpSocket`] sends and receives in batches, with [`RecvBatch`] and [`Transmit`]; [`AddressWatch`]
-//! tells when the network of this machine has changed.
+//! tells when the network of this machine has changed. [`copy_bidirectional`] relays inside the
+//! kernel.
 //!
 //! Every method of a socket takes `&self`, so that many tasks may use one socket; one receives and one sends at
 //! a time. Errors read as Go's do, and are explained in [`error`].
@@ -50,6 +51,7 @@ mod conn;
 mod connect;
 mod control;
 mod database;
+mod copy;
 mod dial;
 mod ecn;
 pub mod error;
@@ -80,6 +82,7 @@ pub use addr::{Addr, UnixAddr};
 pub use adopt::KindError;
 pub use conn::Conn;
 pub use control::{ControlInfo, RawSocket};
+pub use copy::{Copier, Relay, copy, copy_bidirectional};
 pub use dial::Dialer;
 pub use ecn::Ecn;
 pub use error::OpError;
