@@ -294,7 +294,8 @@ impl Conn {
     /// Sends all that comes from another descriptor, such as a pipe or a terminal, until that ends;
     /// returns how many bytes.
     ///
-    /// As [`copy`], with its waiting and its errors.
+    /// As [`copy`], with its waiting and its errors. For a regular file, which no poller takes, see
+    /// [`send_file`](Self::send_file).
     ///
     /// # Cancel safety
     /// Not cancel safe: bytes on their way are lost with the future, and after an error.

@@ -449,7 +449,8 @@ pub fn received(err: &io::Error) -> Option<usize> {
 }
 
 /// Returns how many bytes an operation had passed on when it failed: those of
-/// [`copy`](crate::copy()) and the like, of `write_all` and `read_exact`. `None` for any other error.
+/// [`copy`](crate::copy()), [`send_file`](crate::Conn::send_file) and the like, of `write_all` and
+/// `read_exact`. `None` for any other error.
 pub fn moved(err: &io::Error) -> Option<usize> {
     op_error(err)?.transferred
 }

@@ -10,7 +10,7 @@
 //!
 //! [`UdpSocket`] sends and receives in batches, with [`RecvBatch`] and [`Transmit`]; [`AddressWatch`]
 //! tells when the network of this machine has changed. [`copy_bidirectional`] relays inside the
-//! kernel.
+//! kernel, and [`Conn::send_file`] sends from there.
 //!
 //! Every method of a socket takes `&self`, so that many tasks may use one socket; one receives and one sends at
 //! a time. Errors read as Go's do, and are explained in [`error`].
@@ -50,8 +50,8 @@ mod adopt;
 mod conn;
 mod connect;
 mod control;
-mod database;
 mod copy;
+mod database;
 mod dial;
 mod ecn;
 pub mod error;
@@ -70,6 +70,7 @@ mod race;
 mod raw;
 mod resolve;
 mod resolver;
+mod send_file;
 mod socket;
 mod split;
 mod tcp;
