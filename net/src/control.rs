@@ -57,6 +57,17 @@ impl Control {
         Control(Some(Arc::new(hook)))
     }
 
+    /// Returns a hook that does something else first.
+    pub(crate) fn preceded_by(
+        self,
+        first: impl Fn(&RawSocket<'_>) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Control::new(move |info, socket| {
+            first(socket)?;
+            self.0.as_ref().map_or(Ok(()), |hook| hook(info, socket))
+        })
+    }
+
     /// Whether there is a hook.
     pub(crate) fn is_set(&self) -> bool {
         self.0.is_some()

@@ -72,6 +72,7 @@ mod resolve;
 mod resolver;
 mod send_file;
 mod server;
+mod sharded;
 mod socket;
 mod split;
 mod tcp;

@@ -200,6 +200,14 @@ impl ListenConfig {
         }
     }
 
+    /// The same configuration, with `SO_REUSEPORT` set before the hook runs.
+    pub(crate) fn reusing_port(&self) -> Self {
+        let hook = self.control.clone();
+        let mut shared = self.clone();
+        shared.control = hook.preceded_by(|socket| socket.set_reuse_port(true));
+        shared
+    }
+
     /// Listens on a resolved address.
     pub(crate) fn listen_stream_addr(
         &self,

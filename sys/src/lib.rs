@@ -55,6 +55,7 @@ pub mod message;
 pub mod netlink;
 pub mod option;
 pub mod random;
+pub mod reuseport;
 pub mod rights;
 pub mod sockaddr;
 pub mod socket;
