@@ -131,7 +131,7 @@ impl Lane {
             match ready!(self.poll_fill_pipe(cx, ends)) {
                 Err(err) if cannot_splice(&err) => self.buffered = true,
                 // There is no pipe to be had now: this once, a buffer does.
-                Err(err) if lacks_descriptors(&err) => {}
+                Err(err) if lacks_resources(&err) => {}
                 result => return Poll::Ready(result.map_err(|err| Failed::From("splice", err))),
             }
         }
@@ -260,9 +260,8 @@ fn cannot_splice(err: &io::Error) -> bool {
     )
 }
 
-fn lacks_descriptors(err: &io::Error) -> bool {
-    matches!(
-        err.raw_os_error(),
-        Some(errno::EMFILE | errno::ENFILE | errno::ENOMEM)
-    )
+/// Whether a pipe, or what it needs, is not to be had now.
+fn lacks_resources(err: &io::Error) -> bool {
+    use errno::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    matches!(err.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
 }
