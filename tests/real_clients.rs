@@ -1,4 +1,5 @@
-//! The examples against programs that people use: nc, ncat, socat, and sockets of Python.
+//! The examples against programs that people use: nc, ncat, socat, curl, iperf3, and sockets of
+//! Python.
 //!
 //! Both roles, over TCP, UDP and Unix sockets, IPv4 and IPv6; many clients, slow ones, rude ones; a
 //! gigabyte; signals, limits, bad arguments.
@@ -11,9 +12,15 @@ mod bulk;
 mod echo;
 #[path = "real_clients/ending.rs"]
 mod ending;
+#[path = "real_clients/files.rs"]
+mod files;
 #[path = "real_clients/load.rs"]
 mod load;
 #[path = "real_clients/netcat.rs"]
 mod netcat;
 #[path = "real_clients/peers.rs"]
 mod peers;
+#[path = "real_clients/relay.rs"]
+mod relay;
+#[path = "real_clients/traced.rs"]
+mod traced;

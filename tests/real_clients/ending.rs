@@ -257,6 +257,17 @@ fn bad_arguments_exit_1_and_are_named_with_the_rule() {
         &["127.0.0.1:0", "nowhere"],
         &["address nowhere", "missing port"],
     );
+    refused(
+        "files",
+        &["/nowhere/at/all", "127.0.0.1:0"],
+        &["/nowhere/at/all", "No such file"],
+    );
+    refused(
+        "files",
+        &["/dev/null", "127.0.0.1:0"],
+        &["/dev/null", "not a directory"],
+    );
+    refused("files", &["/"], &["ADDR"]);
 }
 
 #[test]
@@ -266,6 +277,7 @@ fn help_exits_0() {
         ("echo", "--unixgram"),
         ("netcat", "SECONDS"),
         ("proxy", "UPSTREAM"),
+        ("files", "ROOT"),
     ] {
         let mut process = Process::example(name, &["--help"]);
         process.succeeds();

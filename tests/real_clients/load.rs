@@ -43,7 +43,7 @@ fn proxy_with_many_connections_relays_all() {
     }
     let _watchdog = Watchdog::start(LIMIT * 4);
     let (echo, _port) = echo(&[]);
-    let args = ["127.0.0.1:0", &echo.addr("tcp")];
+    let args = ["127.0.0.1:0", &echo.addr("tcp"), "--workers", "2"];
     let proxy = Process::limited(4096, example("proxy"), &args);
     let port = port(&proxy.line("listening tcp "));
     let before = open_fds(proxy.pid());
@@ -51,7 +51,8 @@ fn proxy_with_many_connections_relays_all() {
     assert_eq!(clients.line("served "), "500");
     clients.succeeds();
     until("all connections to be closed", || {
-        (open_fds(proxy.pid()) == before).then_some(())
+        // Each worker may keep four pipes, of two descriptors each.
+        (open_fds(proxy.pid()) <= before + 2 * 4 * 2).then_some(())
     });
 }
 

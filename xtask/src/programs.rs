@@ -16,7 +16,7 @@ struct Program {
     maker: Option<&'static str>,
 }
 
-const PROGRAMS: [Program; 14] = [
+const PROGRAMS: [Program; 16] = [
     Program {
         name: "nc",
         package: "netcat-openbsd",
@@ -35,6 +35,16 @@ const PROGRAMS: [Program; 14] = [
     Program {
         name: "python3",
         package: "python3",
+        maker: None,
+    },
+    Program {
+        name: "curl",
+        package: "curl",
+        maker: None,
+    },
+    Program {
+        name: "iperf3",
+        package: "iperf3",
         maker: None,
     },
     Program {
