@@ -205,7 +205,40 @@ impl Conn {
     /// Waits until a read would not wait: for data, the end of the stream, an error, the read
     /// deadline or close.
     ///
-    /// Takes nothing, so that an idle connection needs no buffer.
+    /// Takes nothing, so that an idle connection needs no buffer. A server that keeps thousands of them
+    /// takes one from a pool, or from the stack as here, only when there is something to read:
+    ///
+    /// ```
+    /// use gannet_net::Conn;
+    /// use std::io;
+    ///
+    /// /// Reads what is there. The buffer lives for one attempt, which waits for nothing.
+    /// fn read_now(conn: &Conn, each: impl FnOnce(&[u8])) -> io::Result<usize> {
+    ///     let mut buf = [0; 16 * 1024];
+    ///     let len = conn.try_read(&mut buf)?;
+    ///     each(&buf[..len]);
+    ///     Ok(len)
+    /// }
+    ///
+    /// async fn count(conn: Conn) -> io::Result<usize> {
+    ///     let mut bytes = 0;
+    ///     loop {
+    ///         conn.readable().await?; // Waits without a buffer.
+    ///         match read_now(&conn, |received| bytes += received.len()) {
+    ///             Ok(0) => return Ok(bytes),
+    ///             Err(err) if err.kind() != io::ErrorKind::WouldBlock => return Err(err),
+    ///             _ => {}
+    ///         }
+    ///     }
+    /// }
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let (left, right) = gannet_net::UnixStream::pair()?;
+    /// # left.write_all(b"hello").await?;
+    /// # drop(left);
+    /// # assert_eq!(count(right.into()).await?, 5);
+    /// # Ok::<_, io::Error>(()) })?;
+    /// # Ok::<_, io::Error>(())
+    /// ```
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
