@@ -28,7 +28,7 @@ usage: gannet-benches [SUBJECT]... [OPTION]...
            Compares the rivals and prints a Markdown table for each subject; all without a name,
            but for fds and those of sessions.
            SUBJECT: echo, single, tail, tail-2, echo-2, mixed, deadline, churn, idle, idle-18k, udp,
-           open, blocking, fds, those of `inside`, and when they are named roam-idle, roam-forged,
+           open, blocking, fds, relay, those of `inside`, and when they are named roam-idle, roam-forged,
            roam-seal
            --record (writes benches/RESULTS.md and its charts; other subjects' sections stay)
            --quick (raw, gannet and tokio, two short rounds, nothing counted)
@@ -56,8 +56,10 @@ usage: gannet-benches [SUBJECT]... [OPTION]...
            --lazy (no buffer while idle)  --descriptors N (as ulimit -n)
            --datagrams N (N UDP sockets in place of connections)
            --blocker (a task beside the connections blocks its worker for 100 ms, and again)
+           --relay (to the local port that a connection's first two bytes name, both ways)
        gannet-benches load KIND ADDR[,ADDR]...
-           KIND: echo, churn (connect, one request, close), udp, idle (needs --pid), fds
+           KIND: echo, churn (connect, one request, close), udp, idle (needs --pid), fds,
+           relay (one stream through the server and back into this process)
            --connections N (64)   --seconds S (3) or --requests N   --warmup S (0.3)
            --open-rate R          --size BYTES (64)   --hold S (1: idle, fds)   --talk (idle)
            --silent N (echo: so many more connections that never talk)
@@ -94,7 +96,7 @@ fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
 }
 
 fn serve(words: &[String]) -> Result<(), Box<dyn Error>> {
-    let switches = ["--blocker", "--deadline", "--lazy"];
+    let switches = ["--blocker", "--deadline", "--lazy", "--relay"];
     let args = Args::parse(
         words,
         &switches,
@@ -123,6 +125,7 @@ fn server_options(args: &Args) -> Result<Options, Problem> {
         deadline: args.has("--deadline"),
         lazy: args.has("--lazy"),
         blocker: args.has("--blocker"),
+        relay: args.has("--relay"),
         cpu: args.value("--cpu")?,
         datagrams: match args.value::<u64>("--datagrams")? {
             Some(_) => Some(args.count("--datagrams", 1, 1..=10_000)? as usize),

@@ -67,7 +67,7 @@ const USUAL: Subject = Subject {
 /// The subjects, in the order of the tables.
 pub(crate) const SUBJECTS: &[Subject] = &[
     ECHO, SINGLE, TAIL, TAIL_2, ECHO_2, MIXED, DEADLINE, CHURN, IDLE, IDLE_18K, UDP, OPEN,
-    BLOCKING, FDS,
+    BLOCKING, FDS, RELAY,
 ];
 
 const ECHO: Subject = Subject {
@@ -504,6 +504,49 @@ connection ends. Rivals whose accept fails pause 10 ms. Noise: the clock tick, a
         },
         column("served while all wait", "served_while_all_wait", 0),
         column("dropped", "dropped", 0),
+    ],
+    ..USUAL
+};
+
+const RELAY: Subject = Subject {
+    name: "relay",
+    title: "Relay of one stream, 1 worker",
+    head: "\
+Measured: one stream that goes through the server to a sink, by what each rival has for the purpose:
+gannet's and tokio's `copy_bidirectional`; all that arrives is compared with what was sent. Unit: MiB a
+second, so more is better; costs are those of the server, each MiB. Floor: none. Rival: tokio. Noise:
+sender and receiver share one processor and are its limit (generator CPU %); the costs tell more.",
+    work: Work::Load("relay"),
+    rivals: &[Gannet, Tokio],
+    variants: &[Variant {
+        server: &["--relay"],
+        ..PLAIN[0]
+    }],
+    connections: 1,
+    key: column("MiB/s", "mib_per_second", 0),
+    bases: &[Base::Rival(Tokio)],
+    columns: &[
+        CPU,
+        USER,
+        SYSTEM,
+        SWITCHES,
+        SERVER_CPU,
+        GENERATOR_CPU,
+        RSS,
+    ],
+    bars: &[
+        ratio(
+            "throughput of tokio",
+            "mib_per_second",
+            Tokio,
+            Bound::AtLeast(1.4),
+        ),
+        ratio(
+            "CPU a MiB of tokio's",
+            "server_cpu_us",
+            Tokio,
+            Bound::AtMost(0.35),
+        ),
     ],
     ..USUAL
 };

@@ -1,4 +1,5 @@
-//! The load generator: one thread on raw epoll, so that it costs the same whomever it talks to.
+//! The load generator: one thread on raw epoll (a relay's has two that block), so that it costs the
+//! same whomever it talks to.
 //!
 //! Each kind of load has a file. All of them are bounded in time and count, talk to loopback only,
 //! verify every byte that comes back, and read the server's cost from `/proc` when told its PID.
@@ -10,6 +11,7 @@ mod descriptors;
 mod echo;
 mod engine;
 mod idle;
+mod relay;
 
 use std::error::Error;
 use std::io::{self, Write as _};
@@ -50,7 +52,7 @@ pub(crate) const DONE: &str = "done";
 /// Runs `load KIND ADDR ...`, which prints its report.
 pub(crate) fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
     let Some((kind, words)) = words.split_first() else {
-        return Err("load needs a kind: echo, churn, udp, idle or fds".into());
+        return Err("load needs a kind: echo, churn, udp, idle, fds or relay".into());
     };
     let args = Args::parse(words, SWITCHES, OPTIONS)?;
     let settings = Settings::parse(&args)?;
@@ -60,8 +62,9 @@ pub(crate) fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
         "udp" => datagrams::run,
         "idle" => idle::run,
         "fds" => descriptors::run,
+        "relay" => relay::run,
         _ => {
-            let there = "echo, churn, udp, idle, fds";
+            let there = "echo, churn, udp, idle, fds, relay";
             return Err(format!("unknown load {kind}; there are {there}").into());
         }
     };

@@ -113,6 +113,14 @@ impl Rival {
         matches!(self, Self::Gannet | Self::Tokio | Self::Smol | Self::Go)
     }
 
+    /// Tells whether this rival has a relay of its own.
+    pub(crate) fn can_relay(self) -> bool {
+        matches!(
+            self,
+            Self::Gannet | Self::GannetCt | Self::Tokio | Self::TokioCt
+        )
+    }
+
     /// Tells whether an idle connection of this rival can do without a buffer.
     pub(crate) fn can_be_lazy(self) -> bool {
         matches!(
@@ -151,6 +159,8 @@ pub(crate) struct Options {
     pub(crate) lazy: bool,
     /// Starts a task that blocks its worker again and again, beside the connections.
     pub(crate) blocker: bool,
+    /// Relays to the local port that a connection's first two bytes name, in place of echoes.
+    pub(crate) relay: bool,
     /// The one processor to run on.
     pub(crate) cpu: Option<usize>,
     /// Sockets that echo datagrams, in place of connections.
@@ -174,6 +184,12 @@ pub(crate) fn serve(rival: Rival, options: &Options) -> io::Result<()> {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "this rival has no --blocker",
+        ));
+    }
+    if options.relay && !rival.can_relay() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "this rival has no --relay",
         ));
     }
     if let Some(cpu) = options.cpu {
@@ -241,19 +257,21 @@ mod tests {
 
     #[test]
     fn serve_what_a_rival_cannot_do_is_refused() {
-        let options = |blocker, lazy| Options {
+        let options = |blocker, lazy, relay| Options {
             addr: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),
             workers: 1,
             deadline: false,
             lazy,
             blocker,
+            relay,
             cpu: None,
             datagrams: None,
             descriptors: None,
         };
         for (rival, options) in [
-            (Rival::GannetCt, options(true, false)),
-            (Rival::May, options(false, true)),
+            (Rival::GannetCt, options(true, false, false)),
+            (Rival::May, options(false, true, false)),
+            (Rival::Smol, options(false, false, true)),
         ] {
             let err = serve(rival, &options).unwrap_err();
             assert_eq!(err.kind(), io::ErrorKind::InvalidInput, "{err}");

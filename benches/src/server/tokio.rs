@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::io;
+use std::net::Ipv4Addr;
 use std::thread;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
@@ -77,7 +78,9 @@ async fn accept_all(options: Options) -> io::Result<()> {
         };
         stream.set_nodelay(true)?;
         // A task's result is dropped: a peer that resets its connection ends it, and that is all.
-        if options.lazy {
+        if options.relay {
+            tokio::spawn(relay(stream));
+        } else if options.lazy {
             tokio::spawn(echo_lazily(stream));
         } else if options.deadline {
             tokio::spawn(echo_with_deadlines(stream));
@@ -93,6 +96,14 @@ async fn block() {
         thread::sleep(BLOCK);
         tokio::time::sleep(BLOCK_PAUSE).await;
     }
+}
+
+async fn relay(mut stream: TcpStream) -> io::Result<()> {
+    let mut port = [0; 2];
+    stream.read_exact(&mut port).await?;
+    let mut sink = TcpStream::connect((Ipv4Addr::LOCALHOST, u16::from_be_bytes(port))).await?;
+    sink.set_nodelay(true)?;
+    copy_bidirectional(&mut stream, &mut sink).await.map(drop)
 }
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
