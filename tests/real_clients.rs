@@ -22,5 +22,7 @@ mod netcat;
 mod peers;
 #[path = "real_clients/relay.rs"]
 mod relay;
+#[path = "real_clients/sockets.rs"]
+mod sockets;
 #[path = "real_clients/traced.rs"]
 mod traced;
