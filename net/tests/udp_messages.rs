@@ -263,3 +263,22 @@ fn broadcast_reaches_the_subnet() {
         });
     });
 }
+
+#[test]
+fn local_names_have_a_port_whatever_was_asked() {
+    run(async {
+        for (network, address) in [
+            ("udp4", "127.0.0.1:0"),
+            ("udp4", ":0"),
+            ("udp4", ""),
+            ("udp", ":"),
+            ("udp6", "[::1]:0"),
+        ] {
+            let socket = gannet_net::listen_packet(network, address).await.unwrap();
+            let local = socket.local_addr().unwrap();
+            assert_ne!(local.port(), Some(0), "{network} {address}");
+            let err = socket.peer_addr().unwrap_err();
+            assert_eq!(raw_os_error(&err), Some(errno::ENOTCONN));
+        }
+    });
+}

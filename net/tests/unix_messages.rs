@@ -11,8 +11,8 @@ use common::namespace::programs;
 use common::{assert_well_formed, fresh_path, listen, pair, run};
 use gannet_net::error::{WriteToConnectedError, op_error, raw_os_error};
 use gannet_net::{
-    Addr, Conn, Credentials, Dialer, Listener, PacketConn, TcpStream, UnixDatagram, UnixListener,
-    UnixSendMsg, UnixSeqpacket, UnixStream, dial, listen_packet,
+    Addr, Conn, Credentials, Dialer, Listener, PacketConn, TcpStream, UnixAddr, UnixDatagram,
+    UnixListener, UnixSendMsg, UnixSeqpacket, UnixStream, dial, listen_packet,
 };
 use gannet_sys::{errno, fd};
 
@@ -300,5 +300,42 @@ fn python_passes_and_takes_descriptors() {
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "from python");
         assert!(python.wait().unwrap().success());
+    });
+}
+
+#[test]
+fn end_of_a_stream_is_an_empty_message() {
+    run(async {
+        for network in ["unix", "unixpacket"] {
+            let (client, server) = pair(network).await;
+            drop(client);
+            let got = match network {
+                "unix" => {
+                    let server = UnixStream::try_from(server).unwrap();
+                    server.recv_msg(&mut [0; 4]).await.unwrap()
+                }
+                _ => {
+                    let server = UnixSeqpacket::try_from(server).unwrap();
+                    server.recv_msg(&mut [0; 4]).await.unwrap()
+                }
+            };
+            assert_eq!((got.len, got.fds.len(), got.truncated), (0, 0, false));
+        }
+    });
+}
+
+#[test]
+fn abstract_name_may_fill_all_its_room() {
+    run(async {
+        let mut name = format!("gannet-{}", std::process::id()).into_bytes();
+        name.resize(UnixAddr::NAME_MAX, 0);
+        let text = [b"@".as_slice(), &name].concat();
+        let text = String::from_utf8(text).unwrap();
+        let server = UnixDatagram::bind(&text).await.unwrap();
+        assert_eq!(server.local_addr().unwrap(), UnixAddr::Abstract(name));
+        let client = UnixDatagram::connect(&text).await.unwrap();
+        client.send(b"long").await.unwrap();
+        let got = server.recv_msg(&mut [0; 8]).await.unwrap();
+        assert_eq!((got.len, got.from), (4, UnixAddr::Unnamed));
     });
 }
