@@ -80,6 +80,8 @@ pub(super) struct Sender<L> {
     min_delay: Duration,
     changed_at: Option<Instant>,
     next_ack: Instant,
+    /// When the state before the newest was sent, or the newest itself before it was sent again.
+    before_last_at: Instant,
     ack: u64,
     /// The peer sent something that it waits to be confirmed.
     ack_pending: bool,
@@ -127,6 +129,7 @@ impl<L: State> Sender<L> {
             min_delay,
             changed_at: None,
             next_ack: now,
+            before_last_at: now,
             ack: 0,
             ack_pending: false,
             heard_at: now,
@@ -202,7 +205,7 @@ impl<L: State> Sender<L> {
         }
         let send = if self.version != last.version {
             let changed = self.changed_at.unwrap_or(pace.now) + self.min_delay;
-            Some(changed.max(last.at + self.spacing(pace)))
+            Some(changed.max(self.next_frame_at(pace)))
         } else if !self.is_confirmed() && self.is_heard(pace.now) {
             Some(last.at + self.resend_after(pace))
         } else {
@@ -224,12 +227,14 @@ impl<L: State> Sender<L> {
         (patience * (1 << doubled)).min(ACK_INTERVAL)
     }
 
-    /// How long after the newest state another may follow.
-    fn spacing(&self, pace: &Pace) -> Duration {
+    /// When another state may follow: two within a frame interval, so that a key need not wait because
+    /// something else was just said. mosh sends one.
+    fn next_frame_at(&self, pace: &Pace) -> Instant {
         if self.rounds < PATIENT_ROUNDS {
-            return pace.interval;
+            return self.before_last_at + pace.interval;
         }
-        self.resend_after(pace).min(SPACING_MAX).max(pace.interval)
+        let spacing = self.resend_after(pace).min(SPACING_MAX);
+        self.last().at + spacing.max(pace.interval)
     }
 
     /// Takes note of what has changed since, so that waiting starts now.
@@ -354,8 +359,9 @@ impl<L: State> Sender<L> {
 
     /// Numbers the current state, unless it has a number, and starts the clocks.
     fn commit(&mut self, pace: &Pace, old: u64, diff: Vec<u8>, again: bool) -> Update {
-        let last = self.last().number;
+        let (last, last_at) = (self.last().number, self.last().at);
         let repeats = again || last == SHUTDOWN;
+        self.before_last_at = last_at;
         if repeats {
             if let Some(last) = self.sent.back_mut() {
                 last.at = pace.now;

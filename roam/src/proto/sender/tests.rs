@@ -97,6 +97,18 @@ fn change_waits_for_the_least_delay_and_the_frame() {
 }
 
 #[test]
+fn two_changes_share_a_frame_and_the_third_waits() {
+    let mut bench = Bench::settled();
+    bench.now += MS * 500;
+    let mut sent = Vec::new();
+    for text in ["b", "c", "d", "e"] {
+        bench.set(text);
+        sent.push(bench.next().0);
+    }
+    assert_eq!(sent, [508, 516, 528, 536]);
+}
+
+#[test]
 fn data_is_confirmed_within_a_hundred_milliseconds() {
     let mut bench = Bench::settled();
     bench.now += MS * 500;
