@@ -93,8 +93,7 @@ pub(crate) fn socket_addr(addr: &Addr, family: Family) -> Result<SocketAddr, Add
         .or(addr.socket_addr().map(|addr| addr.port()))
         .ok_or_else(|| AddrError::new("unexpected address type", addr.to_string()))?;
     let given = addr.socket_addr();
-    let any =
-        matches!(given, Some(given) if given.ip() == Ipv4Addr::UNSPECIFIED) || given.is_none();
+    let any = given.is_none_or(|given| given.ip().to_canonical() == Ipv4Addr::UNSPECIFIED);
     match (family, given) {
         (Family::V4, None) => Ok((Ipv4Addr::UNSPECIFIED, port).into()),
         (Family::V6, _) if any => Ok((Ipv6Addr::UNSPECIFIED, port).into()),
@@ -220,6 +219,8 @@ mod tests {
             ("", Family::V6, "[::]:0"),
             ("0.0.0.0", Family::V4, "0.0.0.0:0"),
             ("0.0.0.0", Family::V6, "[::]:0"),
+            ("::ffff:0.0.0.0", Family::V4, "0.0.0.0:0"),
+            ("::ffff:0.0.0.0", Family::V6, "[::]:0"),
             ("127.0.0.1", Family::V6, "[::ffff:127.0.0.1]:0"),
             ("::ffff:127.0.0.1", Family::V4, "127.0.0.1:0"),
             ("::ffff:127.0.0.1", Family::V6, "[::ffff:127.0.0.1]:0"),
