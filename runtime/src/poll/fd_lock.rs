@@ -418,3 +418,6 @@ impl FdLock {
 }
 
 crate::sync::models!();
+
+#[cfg(test)]
+mod tests;
