@@ -10,14 +10,16 @@ use std::path::Path;
 mod addresses;
 #[path = "tidy/arrows.rs"]
 mod arrows;
-#[path = "tidy/bugs.rs"]
-mod bugs;
+#[path = "tidy/named.rs"]
+mod named;
 #[path = "tidy/paths.rs"]
 mod paths;
 #[path = "tidy/scan.rs"]
 mod scan;
 #[path = "tidy/size.rs"]
 mod size;
+#[path = "tidy/tally.rs"]
+mod tally;
 #[path = "tidy/unsafety.rs"]
 mod unsafety;
 #[path = "tidy/words.rs"]
@@ -181,13 +183,24 @@ fn tree_holds_local_addresses() {
 
 #[test]
 fn tree_holds_named_tests() {
-    let tables = files(|path| path == "tests/BUGS.md");
-    assert_eq!(tables.len(), 1, "tests/BUGS.md is there");
-    let found = bugs::named(&tables[0].0, &tables[0].1, &sources());
+    let tables = files(|path| path == "tests/BUGS.md" || path == "tests/GO.md");
+    assert_eq!(tables.len(), 2, "both tables are there");
+    let sources = sources();
+    let found: Vec<String> = tables
+        .iter()
+        .flat_map(|(path, text)| named::named(path, text, &sources))
+        .collect();
     assert!(
         found.is_empty(),
         "{} violations:\n{}",
         found.len(),
         found.join("\n")
     );
+}
+
+#[test]
+fn tree_holds_tally_of_gos_tests() {
+    let tables = files(|path| path == "tests/GO.md");
+    assert_eq!(tables.len(), 1, "tests/GO.md is there");
+    hold(&tables, tally::counted);
 }

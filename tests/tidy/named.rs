@@ -1,8 +1,9 @@
-//! `tests/BUGS.md` names tests, models and files that exist.
+//! The tables below `tests/` name tests, models and files that exist.
 
 use crate::violation;
 
-/// What `table` names in backticks and `tree` does not have: functions by `fn NAME`, files by path.
+/// What `table` names in backticks and `tree` does not have: functions by `fn NAME`, files by
+/// path, and a function of one file as `PATH::NAME`.
 pub(crate) fn named(path: &str, table: &str, tree: &[(String, String)]) -> Vec<String> {
     let mut found = Vec::new();
     for (n, line) in table.lines().enumerate() {
@@ -21,6 +22,12 @@ pub(crate) fn named(path: &str, table: &str, tree: &[(String, String)]) -> Vec<S
 fn exists(name: &str, tree: &[(String, String)]) -> bool {
     if name.ends_with(".rs") {
         return tree.iter().any(|(path, _)| path.ends_with(name));
+    }
+    if let Some((file, function)) = name.split_once(".rs::") {
+        let file = format!("{file}.rs");
+        let definition = format!("fn {function}(");
+        let found = tree.iter().find(|(path, _)| *path == file);
+        return found.is_some_and(|(_, text)| text.contains(&definition));
     }
     let is_test = name.matches('_').count() >= 2
         && name
@@ -45,6 +52,19 @@ mod tests {
     fn what_exists_passes() {
         let table = "| 1 | a `word` | `net/tests/dial.rs` `dial_is_refused`, `epoll_wait` |";
         assert_eq!(named("t.md", table, &tree()), [""; 0]);
+    }
+
+    #[test]
+    fn function_is_looked_for_in_its_own_file() {
+        let good = "`net/tests/dial.rs::dial_is_refused`";
+        assert_eq!(named("t.md", good, &tree()), [""; 0]);
+        for bad in [
+            "`net/tests/dial.rs::dial`",
+            "`tests/dial.rs::dial_is_refused`",
+            "`net/tests/listen.rs::dial_is_refused`",
+        ] {
+            assert_eq!(named("t.md", bad, &tree()).len(), 1, "{bad}");
+        }
     }
 
     #[test]
