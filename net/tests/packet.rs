@@ -2,14 +2,11 @@
 
 mod common;
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use common::{assert_well_formed, fresh_path, local, run, run_threads};
+use common::{assert_well_formed, fresh_path, is_pending, local, run, run_threads};
 use gannet_net::error::{
     AddrError, WriteToConnectedError, is_closed, is_deadline, op_error, raw_os_error,
 };
@@ -24,11 +21,6 @@ async fn open(network: &str) -> PacketConn {
         .listen_packet(network, local(network))
         .await
         .expect("a socket")
-}
-
-async fn is_pending<T>(future: impl Future<Output = T>) -> bool {
-    let mut future = pin!(future);
-    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
 }
 
 #[test]

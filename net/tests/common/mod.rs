@@ -3,9 +3,12 @@
 
 pub(crate) mod namespace;
 
+use std::future::poll_fn;
 use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use gannet_net::error::op_error;
@@ -67,6 +70,12 @@ pub(crate) async fn pair(network: &str) -> (Conn, Conn) {
     let client = gannet_net::dial(network, addr).await.expect("a connection");
     let (server, _peer) = listener.accept().await.expect("a connection");
     (client, server)
+}
+
+/// Polls a future once, and tells whether it waits.
+pub(crate) async fn is_pending<T>(future: impl Future<Output = T>) -> bool {
+    let mut future = pin!(future);
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
 }
 
 /// Checks that an error is as every error of the crate should be: an `OpError` with a cause that
