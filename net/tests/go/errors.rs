@@ -58,7 +58,7 @@ fn bad_input_fails_before_there_is_a_socket() {
             let err = config.listen_packet(network, address).await.unwrap_err();
             assert_well_formed(&err);
         }
-        for network in ["tcp", "udp", "unix", "unixgram"] {
+        for network in ["tcp", "udp", "unix", "unixgram", "unixpacket"] {
             let err = dialer.dial(network, "").await.unwrap_err();
             assert!(err.to_string().ends_with(": missing address"), "{err}");
         }
@@ -69,7 +69,7 @@ fn bad_input_fails_before_there_is_a_socket() {
 #[test]
 fn names_that_lead_nowhere_fail_at_the_system_call() {
     run(async {
-        for network in ["unix", "unixgram"] {
+        for network in ["unix", "unixgram", "unixpacket"] {
             let err = gannet_net::dial(network, "/nonexistent/gannet")
                 .await
                 .unwrap_err();

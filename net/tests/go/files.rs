@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use gannet_net::{Conn, Listener, PacketConn, UnixListener, dial};
+use gannet_net::{Conn, Listener, PacketConn, dial};
 use gannet_sys::fd::{is_cloexec, is_nonblocking};
 
 use crate::common::{listen, local, pair, run};
@@ -10,7 +10,7 @@ use crate::common::{listen, local, pair, run};
 #[test]
 fn connection_goes_on_in_a_duplicate() {
     run(async {
-        for network in ["tcp", "tcp4", "tcp6", "unix"] {
+        for network in ["tcp", "tcp4", "tcp6", "unix", "unixpacket"] {
             let (client, server) = pair(network).await;
             let (addr, peer) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
             let fd = client.as_fd().try_clone_to_owned().unwrap();
@@ -46,15 +46,12 @@ fn connection_goes_on_in_a_duplicate() {
 #[test]
 fn listener_goes_on_in_a_duplicate() {
     run(async {
-        for network in ["tcp", "tcp6", "unix"] {
+        for network in ["tcp", "tcp6", "unix", "unixpacket"] {
             let listener = listen(network).await;
             let addr = listener.local_addr().unwrap();
             let fd = listener.as_fd().try_clone_to_owned().unwrap();
-            if let Ok(unix) = UnixListener::try_from(listener) {
-                // Closing it would remove the name that is dialled below.
-                unix.set_unlink_on_close(false);
-                unix.close().await.unwrap();
-            }
+            // Given away, not closed: that would remove the name that is dialled below.
+            drop(OwnedFd::try_from(listener).unwrap());
             let again = Listener::try_from(fd).unwrap();
             assert_eq!(again.local_addr().unwrap(), addr);
             let client = dial(network, &addr).await.unwrap();

@@ -148,7 +148,7 @@ fn unixgram_servers_answer_clients_that_have_a_name() {
 #[test]
 fn addresses_tell_the_network_and_connections_work_under_deadlines() {
     run(async {
-        for network in ["tcp", "unix"] {
+        for network in ["tcp", "unix", "unixpacket"] {
             let listener = listen_stream(network, local(network)).await.unwrap();
             let addr = listener.local_addr().unwrap();
             assert_eq!(addr.network(), network);

@@ -1,8 +1,10 @@
 //! Unix names, and the end of Unix streams.
 
+use std::net::Shutdown;
+
 use gannet_net::{Addr, UnixAddr, dial, listen_packet, listen_stream};
 
-use crate::common::{pair, run};
+use crate::common::{assert_well_formed, pair, run};
 
 #[test]
 fn abstract_name_may_be_as_long_as_the_kernel_takes() {
@@ -53,5 +55,27 @@ fn unix_stream_ends_with_its_peer() {
             assert_eq!(client.peek(&mut buf).await.unwrap(), 0);
             assert_eq!(client.try_read(&mut buf).unwrap(), 0);
         }
+    });
+}
+
+#[test]
+fn packet_connection_closes_in_halves() {
+    run(async {
+        let (client, server) = pair("unixpacket").await;
+        let mut buf = [0; 8];
+        assert_eq!(client.read(&mut []).await.unwrap(), 0, "at once");
+        assert_eq!(server.read(&mut []).await.unwrap(), 0);
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(server.read(&mut buf).await.unwrap(), 0);
+        server.shutdown(Shutdown::Write).unwrap();
+        assert_well_formed(&server.write(b"x").await.unwrap_err());
+        assert_eq!(client.read(&mut buf).await.unwrap(), 0);
+        assert_well_formed(&client.write(b"x").await.unwrap_err());
+
+        let (client, server) = pair("unixpacket").await;
+        client.shutdown(Shutdown::Read).unwrap();
+        assert_eq!(client.read(&mut buf).await.unwrap(), 0);
+        client.write(b"x").await.unwrap();
+        assert_eq!(server.read(&mut buf).await.unwrap(), 1);
     });
 }
