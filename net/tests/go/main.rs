@@ -13,6 +13,7 @@ mod files;
 mod ip;
 mod listen;
 mod methods;
+mod multicast;
 mod names;
 mod race;
 mod raw;
