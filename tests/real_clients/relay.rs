@@ -196,11 +196,12 @@ fn iperf3_through_proxy_in_both_directions() {
         });
         let proxy = Process::example("proxy", &["127.0.0.1:0", &upstream.to_string()]);
         let proxy_port = port(&proxy.line("listening tcp "));
-        let args = ["-c", "127.0.0.1", "-p", &proxy_port, "-n", "64M", "-J"];
+        let args = ["-c", "127.0.0.1", "-p", &proxy_port, "-n", "256M", "-J"];
         let mut client = Process::start("iperf3", &[&args[..], direction].concat());
         client.succeeds();
         let report = String::from_utf8(client.read_to_end()).expect("JSON");
-        // It ends when all is sent, and does not wait for what is still in buffers.
+        // It ends when all is sent, and does not wait for what is still in buffers: those of four
+        // sockets a stream, up to some 20 MB.
         let received = report
             .split("\"sum_received\"")
             .nth(1)
@@ -208,7 +209,7 @@ fn iperf3_through_proxy_in_both_directions() {
             .and_then(|rest| rest.split(',').next())
             .and_then(|number| number.trim().parse::<u64>().ok())
             .unwrap_or_else(|| panic!("no sum in {report}"));
-        assert!(received >= 32 << 20, "{received} bytes, {direction:?}");
+        assert!(received >= 128 << 20, "{received} bytes, {direction:?}");
         ends_well(proxy);
     }
 }
