@@ -47,6 +47,15 @@ impl Log {
         self.chunks.push_back(Arc::new(octets.to_vec()));
     }
 
+    /// Reads on from `position`, or from where the log begins now, once through the log in all.
+    pub(super) fn reader(&self, position: u64) -> Reader<'_, impl Iterator<Item = &[u8]>> {
+        Reader {
+            at: position.max(self.start),
+            pieces: self.pieces_from(position),
+            piece: &[],
+        }
+    }
+
     /// The octets from `position` on, as far as they are kept, in pieces.
     pub(super) fn pieces_from(&self, position: u64) -> impl Iterator<Item = &[u8]> {
         let mut at = self.start;
@@ -78,6 +87,35 @@ impl Log {
     /// Bytes of memory, about: a chunk has a head of its own.
     pub(super) fn size(&self) -> usize {
         self.len() + self.chunks.len() * 64
+    }
+}
+
+/// Reads a log in order.
+pub(super) struct Reader<'a, I> {
+    at: u64,
+    pieces: I,
+    /// What is left of the piece before.
+    piece: &'a [u8],
+}
+
+impl<'a, I: Iterator<Item = &'a [u8]>> Reader<'a, I> {
+    /// The octets up to `position`.
+    pub(super) fn read_to(&mut self, position: u64) -> Vec<u8> {
+        let mut octets = Vec::new();
+        while self.at < position {
+            if self.piece.is_empty() {
+                let Some(piece) = self.pieces.next() else {
+                    break;
+                };
+                self.piece = piece;
+            }
+            let wanted = usize::try_from(position - self.at).unwrap_or(usize::MAX);
+            let (read, left) = self.piece.split_at(wanted.min(self.piece.len()));
+            octets.extend_from_slice(read);
+            self.at += read.len() as u64;
+            self.piece = left;
+        }
+        octets
     }
 }
 

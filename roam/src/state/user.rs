@@ -78,26 +78,20 @@ impl UserStream {
             skipped += 1;
             sizes.next();
         }
-        let mut from = position.saturating_sub(skipped).max(self.keys.start());
+        let from = position.saturating_sub(skipped).max(self.keys.start());
+        let mut keys = self.keys.reader(from);
         for &(at, width, height) in sizes {
-            self.push_keys(&mut events, from, at);
-            from = from.max(at);
+            push_keys(&mut events, keys.read_to(at));
             events.push(UserEvent::Resize { width, height });
         }
-        self.push_keys(&mut events, from, self.keys.end());
+        push_keys(&mut events, keys.read_to(self.keys.end()));
         events
     }
+}
 
-    /// Appends the keys from one position among keys to another.
-    fn push_keys(&self, events: &mut Vec<UserEvent>, from: u64, to: u64) {
-        let length = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
-        if length > 0 {
-            let mut keys = self.keys.since(from);
-            keys.truncate(length);
-            if !keys.is_empty() {
-                events.push(UserEvent::Keys(keys));
-            }
-        }
+fn push_keys(events: &mut Vec<UserEvent>, keys: Vec<u8>) {
+    if !keys.is_empty() {
+        events.push(UserEvent::Keys(keys));
     }
 }
 
@@ -213,6 +207,20 @@ mod tests {
         assert_eq!(forgetful, stream);
         stream.resize(81, 24);
         assert_ne!(forgetful, stream);
+    }
+
+    /// In one pass: a copy of the rest for each size would be 50 GB here.
+    #[test]
+    fn many_sizes_among_keys_are_read_in_one_pass() {
+        let mut stream = UserStream::new();
+        for _ in 0..32_768 {
+            stream.type_keys(&[b'k'; 100]);
+            stream.resize(80, 24);
+        }
+        let events = stream.since(50);
+        assert_eq!(events.len(), 65_536);
+        assert_eq!(events[0], UserEvent::Keys(vec![b'k'; 50]));
+        assert_eq!(events[65_534], UserEvent::Keys(vec![b'k'; 100]));
     }
 
     #[test]
