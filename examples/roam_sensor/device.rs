@@ -29,11 +29,14 @@ struct Habits {
     roam: Option<Duration>,
 }
 
-/// Runs every device of the list until the end, then says how many ended cleanly.
+/// Runs every device of the list, which is removed, until the end, then says how many ended cleanly.
 pub(crate) async fn report(matches: &ArgMatches) -> io::Result<()> {
     let stop = StopSignal::catch()?;
     let path: &PathBuf = matches.get_one("list").ok_or(io::ErrorKind::InvalidInput)?;
     let text = fs::read_to_string(path)
+        .map_err(|err| io::Error::new(err.kind(), format!("{}: {err}", path.display())))?;
+    // The keys are good for one session each: nobody is to begin another with them.
+    fs::remove_file(path)
         .map_err(|err| io::Error::new(err.kind(), format!("{}: {err}", path.display())))?;
     let habits = Habits {
         every: *matches.get_one("every").unwrap_or(&Duration::from_secs(1)),

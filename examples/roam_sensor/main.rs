@@ -3,8 +3,11 @@
 //!
 //! The collector gives each device a port and a key, and writes them, a line each, to standard output
 //! or a file. Devices take such lines; each keeps its newest reading in step with the collector, and
-//! sends nothing but a heartbeat while it does not change. With `--roam` they move to a fresh port now
+//! sends nothing but a heartbeat while it does not change. A key is good for one session: the list is
+//! removed when it is read. With `--roam` they move to a fresh port now
 //! and then, as a phone does that changes its network.
+//!
+//! A thousand devices in one process need two thousand descriptors (`ulimit -n`).
 //!
 //! ```text
 //! cargo run --release --example roam_sensor -- collect --devices 1000 --list /tmp/devices
@@ -65,7 +68,7 @@ fn command() -> Command {
         )
         .arg(seconds("for", "End after this time [default: on a signal]"));
     let report = Command::new("report")
-        .about("Runs the devices of a list, each with a reading of its own.")
+        .about("Runs the devices of a list, each with a reading of its own, and removes the list.")
         .arg(
             Arg::new("list")
                 .value_name("FILE")

@@ -17,7 +17,7 @@ use crate::sockets::Sockets;
 /// [`Session::event`] tells when it did.
 ///
 /// See [`Server`](crate::Server) for an example.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Client {
     key: Key,
     addrs: Vec<SocketAddr>,
@@ -25,6 +25,9 @@ pub struct Client {
 
 impl Client {
     /// A client of the server that has this key and waits at `addr`.
+    ///
+    /// Never use a key for two sessions, not even one after the other: the second would seal with the
+    /// nonces of the first, which gives both away, and the server takes it for a replay.
     pub fn new(key: Key, addr: SocketAddr) -> Self {
         Client {
             key,

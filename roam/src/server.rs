@@ -34,7 +34,7 @@ use crate::sockets::{self, Sockets};
 /// # Ok::<_, std::io::Error>(()) })?;
 /// # Ok::<_, std::io::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Server {
     address: Option<IpAddr>,
     ports: RangeInclusive<u16>,
