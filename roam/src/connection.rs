@@ -91,7 +91,7 @@ impl Connection {
         self.shared.find(Datagrams::poll_event)
     }
 
-    /// Ends the connection. Who waits gets `None`.
+    /// Ends the connection at once. Who waits gets `None`; what is queued is not sent any more.
     pub fn close(&self) {
         let now = clock::now();
         self.shared.change(|protocol| protocol.shut_down(now));

@@ -57,6 +57,10 @@ enum Sent {
 /// How long a driver that waits for room in a socket's buffer leaves the timers alone at least.
 const ROOM_WAIT: Duration = Duration::from_millis(20);
 
+/// How long a session may take before other tasks get their turn: a peer can make each of its
+/// datagrams cost milliseconds.
+const TIME_MAX: Duration = Duration::from_millis(2);
+
 /// Turns before other tasks get theirs.
 const TURNS_MAX: u32 = 16;
 
@@ -78,11 +82,15 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn run(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<()> {
+        let yield_at = clock::now() + TIME_MAX;
         for _ in 0..TURNS_MAX {
             if fork::generation() != self.process {
                 return Poll::Ready(());
             }
             let now = clock::now();
+            if now >= yield_at {
+                break;
+            }
             let received = self.receive(cx, scratch, now);
             self.watch_network(cx, now);
             let turn = self.turn(cx, scratch, now);

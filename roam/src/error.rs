@@ -24,8 +24,15 @@ impl PathError {
 
 impl fmt::Display for PathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let err = io::Error::from_raw_os_error(self.errno);
-        write!(f, "sendto {}: {err}", self.to)
+        match self.errno {
+            0 => write!(f, "sendto {}: no socket", self.to),
+            errno => write!(
+                f,
+                "sendto {}: {}",
+                self.to,
+                io::Error::from_raw_os_error(errno)
+            ),
+        }
     }
 }
 

@@ -76,8 +76,25 @@ impl<L: State, R: State> Session<L, R> {
             .find(|session| session.is_fresh().then(|| session.take_remote()))
     }
 
-    /// Returns the peer's newest state and its number, which grows with each that arrives, without
-    /// waiting. [`recv`](Self::recv) still returns it.
+    /// Waits as [`recv`](Self::recv), and returns the state's number with it, which grows with each that
+    /// arrives: what an echo acknowledgement names.
+    ///
+    /// # Cancel safety
+    /// As `recv`.
+    pub fn recv_numbered(&self) -> impl Future<Output = Option<(u64, R)>> {
+        self.shared.find(|session| {
+            session.is_fresh().then(|| {
+                let number = session.remote().0;
+                (number, session.take_remote())
+            })
+        })
+    }
+
+    /// Returns the peer's newest state and its number, without waiting. [`recv`](Self::recv) still
+    /// returns it.
+    ///
+    /// A log may have forgotten what came before the state that `recv` returned last: to read a log on,
+    /// use what `recv` returns.
     pub fn remote(&self) -> (u64, R) {
         self.shared.look(|session| {
             let (number, remote) = session.remote();

@@ -13,11 +13,14 @@ use gannet_net::{
 
 use crate::proto::Port;
 use crate::proto::constants::TOS;
+use gannet_net::error::raw_os_error;
 
 /// A socket that is open or being opened.
 enum State {
     Opening(Pin<Box<dyn Future<Output = io::Result<UdpSocket>> + Send>>),
     Open(UdpReceiver, UdpSender),
+    /// The number of the error for which it could not be opened.
+    Failed(i32),
 }
 
 struct Socket {
@@ -58,24 +61,23 @@ impl Sockets {
         self.sockets.retain(|socket| socket.port != port);
     }
 
-    /// Goes on opening. One that cannot be opened is dropped: what it should send fails. True if one is
+    /// Goes on opening. What one that cannot be opened should send fails for the same reason. True if one is
     /// open now, and has to be asked for what it received.
     pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> bool {
         let mut opened_one = false;
-        self.sockets.retain_mut(|socket| {
+        for socket in &mut self.sockets {
             let State::Opening(opening) = &mut socket.state else {
-                return true;
+                continue;
             };
-            match opening.as_mut().poll(cx) {
-                Poll::Pending => true,
+            socket.state = match opening.as_mut().poll(cx) {
+                Poll::Pending => continue,
                 Poll::Ready(Ok(opened)) => {
-                    socket.state = State::open(opened);
                     opened_one = true;
-                    true
+                    State::open(opened)
                 }
-                Poll::Ready(Err(_)) => false,
-            }
-        });
+                Poll::Ready(Err(err)) => State::Failed(raw_os_error(&err).unwrap_or(0)),
+            };
+        }
         opened_one
     }
 
@@ -112,6 +114,7 @@ impl Sockets {
         match socket.map(|socket| &mut socket.state) {
             Some(State::Open(_, sender)) => sender.poll_send(cx, transmits),
             Some(State::Opening(_)) => Poll::Pending,
+            Some(State::Failed(errno)) => Poll::Ready(Err(io::Error::from_raw_os_error(*errno))),
             None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }

@@ -203,19 +203,27 @@ impl Connection {
             }
             paths.heard(now, arrival.from, bytes, trial);
         }
-        self.announce(now);
+        // At a client an address counts as the peer's once that has answered there.
+        let is_newest = self
+            .target(now)
+            .is_some_and(|target| target.port == arrival.port);
+        if is_newest || !self.is_client() {
+            self.announce_target(now);
+        }
         sample.is_some()
     }
 
-    /// Tells the application where the peer is, if that has changed.
+    /// Tells the application where a client is, if that has changed by the passing of time.
     pub(super) fn announce(&mut self, now: Instant) {
+        if !self.is_client() {
+            self.announce_target(now);
+        }
+    }
+
+    fn announce_target(&mut self, now: Instant) {
         let target = self.target(now).map(|transmit| transmit.to);
         let Some(to) = target else { return };
         if target == self.announced {
-            return;
-        }
-        // A client's peer is not where it was told to look until it was heard there.
-        if self.last_heard.is_none() {
             return;
         }
         let event = match self.announced {
@@ -372,7 +380,6 @@ impl Connection {
             ports.hop(now);
             self.stats.port_hops += 1;
         }
-        self.announce(now);
     }
 
     /// Keeps an event for the application; of too many the oldest are lost, since a peer that roams
@@ -399,7 +406,7 @@ impl Connection {
         Stats {
             srtt: self.rtt.srtt(),
             rttvar: self.rtt.rttvar(),
-            rto: self.rtt.rto(),
+            rto: self.rto(),
             ports: match &self.way {
                 Way::Client(ports) => ports.len(),
                 Way::Server(_) => 1,

@@ -38,8 +38,6 @@ pub enum PeerError {
     Version,
     /// State numbers that go backwards, or refer to what the peer gave up.
     Numbers,
-    /// An instruction that starts from a state we do not hold.
-    UnknownState,
     /// A diff that does not parse or does not apply.
     Diff,
     /// More states or events than are kept.
@@ -63,7 +61,6 @@ impl PeerError {
             Self::Inflate => "instruction is not one zlib stream",
             Self::Instruction => "instruction does not parse",
             Self::Version => "mosh protocol version mismatch",
-            Self::UnknownState => "instruction starts from an unknown state",
             Self::Diff => "diff does not parse or apply",
             Self::TooMany => "too many states or events",
         }

@@ -105,8 +105,8 @@ impl Ports {
     pub(super) fn hop(&mut self, now: Instant) {
         let before = self.open.back().map_or(0, |&(_, peer)| peer);
         self.tries = self.tries.saturating_add(1);
-        // The first fresh port keeps to the address, since a mapping dies more often than a family.
-        let peer = if self.tries.is_multiple_of(2) {
+        // The first keeps to the address, since a mapping dies more often than a family.
+        let peer = if self.tries >= 2 {
             (before + 1) % self.peers.len().max(1)
         } else {
             before
