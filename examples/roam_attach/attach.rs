@@ -124,7 +124,11 @@ impl Attached {
                 Next::Frame => {}
             }
         }
-        let clean = self.session.shut_down().await;
+        // Who asks twice does not want to wait for the server.
+        let clean = match first(self.session.shut_down(), self.signals.stop()).await {
+            First::Left(clean) => clean,
+            First::Right(()) => false,
+        };
         // The last screen stays, if the terminal has no other.
         self.terminal.show(&self.session.remote().1);
         let _ = time::timeout(LAST_FRAME, self.terminal.flush()).await;
@@ -187,6 +191,10 @@ pub(crate) async fn run_command(session: Shell, line: &str) -> io::Result<bool> 
             Ok(Some(newer)) => screen = newer,
             Ok(None) => break,
             Err(_) if is_answered => break,
+            Err(_) if session.silence().is_none_or(|silence| silence > UNHEARD) => {
+                let why = "the server is not heard any more";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
             Err(_) => {}
         }
     }

@@ -89,7 +89,7 @@ struct Serving {
 
 /// What happens next.
 enum Next {
-    User,
+    User(u64, UserStream),
     Closed,
     Shell(Step),
     Event(Event),
@@ -101,20 +101,20 @@ enum Next {
 impl Serving {
     /// Serves until the command has ended or the client leaves.
     async fn run(&mut self) -> io::Result<()> {
-        let limit = time::timeout(FIRST_CONTACT, self.session.recv()).await;
+        let limit = time::timeout(FIRST_CONTACT, self.session.recv_numbered()).await;
         let Ok(first_state) = limit else {
             return Err(io::Error::other("No connection within 60 seconds."));
         };
         let mut is_open = first_state.is_some();
-        if is_open {
-            self.take_events()?;
+        if let Some((number, user)) = first_state {
+            self.take_events(number, &user)?;
         }
         while is_open {
             let now = time::now();
             let screen = self.shell.screen(now);
             self.session.update(|shown| *shown = screen);
             match self.next().await? {
-                Next::User => self.take_events()?,
+                Next::User(number, user) => self.take_events(number, &user)?,
                 Next::Closed | Next::Shell(Step::End) => is_open = false,
                 Next::Shell(Step::Output) => {}
                 Next::Event(event) => self.report(&event),
@@ -152,8 +152,8 @@ impl Serving {
             Next::Asked
         };
         let user = async {
-            let state = session.recv().await;
-            state.map_or(Next::Closed, |_| Next::User)
+            let state = session.recv_numbered().await;
+            state.map_or(Next::Closed, |(number, user)| Next::User(number, user))
         };
         let told = async {
             let event = session.event().await;
@@ -199,8 +199,7 @@ impl Serving {
     }
 
     /// Gives the shell what the user did since the last time.
-    fn take_events(&mut self) -> io::Result<()> {
-        let (state, user) = self.session.remote();
+    fn take_events(&mut self, state: u64, user: &UserStream) -> io::Result<()> {
         let events = user.since(self.read);
         self.read = user.end();
         self.shell.user(state, &events, time::now())

@@ -67,18 +67,20 @@ impl Shell {
         now: Instant,
     ) -> io::Result<()> {
         let mut had_keys = false;
-        for (at, event) in events.iter().enumerate() {
+        let mut size = None;
+        for event in events {
             match event {
                 UserEvent::Keys(keys) => {
                     let room = TYPED_MAX.saturating_sub(self.typed.len());
                     self.typed.extend_from_slice(&keys[..keys.len().min(room)]);
                     had_keys = true;
                 }
-                // Of several in a row only the last is shown.
-                UserEvent::Resize { .. }
-                    if matches!(events.get(at + 1), Some(UserEvent::Resize { .. })) => {}
-                &UserEvent::Resize { width, height } => self.resize(width, height)?,
+                // Of several that come at once only the last is shown: each costs a new screen.
+                &UserEvent::Resize { width, height } => size = Some((width, height)),
             }
+        }
+        if let Some((width, height)) = size {
+            self.resize(width, height)?;
         }
         if had_keys {
             self.echo_ack.input(state, now);
@@ -134,7 +136,9 @@ impl Shell {
                 First::Left(Ok(0)) => return Ok(Step::End),
                 First::Left(Ok(len)) => {
                     self.emulator.write(&output[..len]);
-                    self.typed.extend(self.emulator.take_answers());
+                    let room = TYPED_MAX.saturating_sub(self.typed.len());
+                    self.typed
+                        .extend(self.emulator.take_answers().into_iter().take(room));
                     return Ok(Step::Output);
                 }
                 First::Left(Err(err)) => return Err(err),

@@ -107,6 +107,9 @@ impl PartialEq for Screen {
     }
 }
 
+/// Sizes in one difference.
+const RESIZES_MAX: usize = 16;
+
 impl State for Screen {
     fn diff_from(&self, base: &Self) -> Vec<u8> {
         let mut events = Vec::new();
@@ -130,7 +133,13 @@ impl State for Screen {
     fn apply(&mut self, diff: &[u8]) -> Result<(), PeerError> {
         let mut echo_ack = self.echo_ack;
         let mut emulator = None;
-        for event in HostEvent::decode(diff)? {
+        let events = HostEvent::decode(diff)?;
+        // A server sends one at most; each costs a new screen.
+        let is_size = |event: &&HostEvent| matches!(event, HostEvent::Resize { .. });
+        if events.iter().filter(is_size).count() > RESIZES_MAX {
+            return Err(PeerError::TooMany);
+        }
+        for event in events {
             match event {
                 HostEvent::Bytes(bytes) if bytes.is_empty() => {}
                 HostEvent::Bytes(bytes) => {
