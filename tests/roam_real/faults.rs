@@ -32,7 +32,7 @@ pub(crate) fn loss_of_a_quarter(pair: &Pair) {
 pub(crate) fn stopped_server(pair: &Pair) {
     let mut session = Session::shell(pair);
     session.answers("before");
-    session.server.signal("STOP");
+    session.server.stop();
     session.client.write("echo held-$((6 * 7))\n");
     thread::sleep(STOPPED);
     assert!(

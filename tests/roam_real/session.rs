@@ -272,6 +272,18 @@ impl Server {
         assert!(status.success(), "{kill}: {status}");
     }
 
+    /// Stops it, and waits until it has: on a busy machine that is not at once.
+    #[track_caller]
+    pub(crate) fn stop(&self) {
+        self.signal("STOP");
+        let stat = format!("/proc/{}/stat", self.pid());
+        until("the server to stop", || {
+            let stat = fs::read_to_string(&stat).expect("the server lives");
+            let (_, after_name) = stat.rsplit_once(')')?;
+            after_name.trim_start().starts_with('T').then_some(())
+        });
+    }
+
     /// Waits until no process of it is left.
     #[track_caller]
     pub(crate) fn ends(&self) {
