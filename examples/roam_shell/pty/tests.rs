@@ -144,7 +144,10 @@ fn interrupt_reaches_the_command() {
     with_shell("echo ready; exec cat", |pty| async move {
         read_until(&pty, "ready\r\n").await;
         pty.write(b"\x03").await.expect("room");
-        assert_eq!(read_until(&pty, "").await, "^C");
+        // The kernel sends the signal before it echoes: a command that ends at once may take the echo
+        // with it.
+        let shown = read_until(&pty, "").await;
+        assert!(["", "^C"].contains(&shown.as_str()), "{shown:?}");
         let interrupted = 2;
         assert_eq!(status(pty).await.signal(), Some(interrupted));
     });
