@@ -47,17 +47,26 @@ pub(crate) trait Alarm {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     base: Instant,
+    /// Where the hand of a model's clock stands: a model is the same each time it runs.
+    #[cfg(loom)]
+    hand: Option<u64>,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
         Self {
             base: gannet_sys::clock::now(),
+            #[cfg(loom)]
+            hand: None,
         }
     }
 
     #[inline]
     pub(crate) fn now(&self) -> u64 {
+        #[cfg(loom)]
+        if let Some(hand) = self.hand {
+            return hand;
+        }
         self.at(gannet_sys::clock::now())
     }
 

@@ -67,15 +67,16 @@ impl Alarm for Arc<Bell> {
     }
 }
 
-/// Timers at whole hours of a day on which it is `hour` o'clock. No model takes long enough for
-/// the hand to move.
+/// Timers at whole hours of a day on which it is `hour` o'clock.
 fn timers(bell: &Arc<Bell>, hour: u64) -> Timers<Arc<Bell>> {
     Timers::new(clock(hour), bell.clone())
 }
 
 fn clock(hour: u64) -> Clock {
-    let base = gannet_sys::clock::now() - Duration::from_nanos(hour * HOUR);
-    Clock { base }
+    Clock {
+        hand: Some(hour * HOUR),
+        ..Clock::start()
+    }
 }
 
 /// L19: a timer that is due at once rings a bell that a waiting worker hears, and whoever hears it
