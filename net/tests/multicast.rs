@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Stdio};
 
-use common::namespace::{in_namespace, ip, programs};
+use common::namespace::{add_link, in_namespace, programs};
 use common::{assert_well_formed, run};
 use gannet_net::error::{op_error, raw_os_error};
 use gannet_net::{ListenConfig, UdpSocket};
@@ -127,10 +127,7 @@ fn sender_decides_about_loop_and_hops() {
             let got = member.recv_msg(&mut [0; 4]).await.unwrap();
             assert_eq!(got.ttl, Some(5));
         });
-        ip("link add gn0 type veth peer name gn1");
-        ip("addr add 10.77.0.1/24 dev gn0");
-        ip("link set gn0 up");
-        ip("link set gn1 up");
+        add_link("gn0", "10.77.0.1/24");
         run(async {
             let config = ListenConfig::new();
             let member = config.listen_multicast("udp4", format!("{GROUP}:0"), Some("gn0"));
@@ -150,10 +147,7 @@ fn sender_decides_about_loop_and_hops() {
 #[test]
 fn ipv6_members_receive_by_their_link() {
     in_namespace("ipv6_members_receive_by_their_link", || {
-        ip("link add gn0 type veth peer name gn1");
-        ip("addr add fd77::1/64 dev gn0 nodad");
-        ip("link set gn0 up");
-        ip("link set gn1 up");
+        add_link("gn0", "fd77::1/64");
         run(async {
             let config = ListenConfig::new();
             for group in ["[ff02::db8:0:114%gn0]:0", "[ff05::db8:0:114]:0"] {

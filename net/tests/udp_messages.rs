@@ -5,7 +5,7 @@ mod common;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use common::namespace::{in_namespace, ip};
+use common::namespace::{add_link, in_namespace, ip};
 use common::{assert_well_formed, run};
 use gannet_net::error::{WriteToConnectedError, is_deadline, op_error, raw_os_error};
 use gannet_net::{Ecn, ListenConfig, Origin, SendMsg, UdpSocket};
@@ -241,10 +241,7 @@ fn report_tells_the_mtu_of_the_path() {
 #[test]
 fn broadcast_reaches_the_subnet() {
     in_namespace("broadcast_reaches_the_subnet", || {
-        ip("link add gn0 type veth peer name gn1");
-        ip("addr add 10.77.0.1/24 brd + dev gn0");
-        ip("link set gn0 up");
-        ip("link set gn1 up");
+        add_link("gn0", "10.77.0.1/24");
         run(async {
             let server = ListenConfig::new().listen_packet("udp4", ":0").await;
             let server = UdpSocket::try_from(server.unwrap()).unwrap();

@@ -1,6 +1,7 @@
 //! Tests that change a network run in a namespace of their own, in a process of their own.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 #[path = "../../../tests/support/programs.rs"]
 pub(crate) mod programs;
@@ -40,6 +41,44 @@ pub(crate) fn in_namespace(name: &str, test: impl FnOnce()) {
 #[track_caller]
 pub(crate) fn ip(arguments: &str) {
     run("ip", arguments);
+}
+
+#[allow(dead_code, reason = "not every test that shares this file makes links")]
+/// Makes an interface with an address, `address/bits`, and its peer `NAME-peer` without one.
+///
+/// The kernel goes on with both after `ip` has ended: it looks at the carrier, and adds the routes of
+/// IPv6, some time later. This waits for these.
+#[track_caller]
+pub(crate) fn add_link(name: &str, address: &str) {
+    let peer = format!("{name}-peer");
+    ip(&format!("link add {name} type veth peer name {peer}"));
+    ip(&format!("link set {peer} up"));
+    ip(&format!("link set {name} up"));
+    let is_v6 = address.contains(':');
+    let how = if is_v6 { "nodad" } else { "brd +" };
+    ip(&format!("addr add {address} dev {name} {how}"));
+    for device in [name, &peer] {
+        wait_for_route("multicast ff00::/8", device);
+    }
+    if let (true, Some((address, _))) = (is_v6, address.split_once('/')) {
+        wait_for_route(&format!("local {address}"), name);
+    }
+}
+
+/// Waits until the tables of IPv6 have a route that begins so.
+#[track_caller]
+fn wait_for_route(route: &str, device: &str) {
+    let show = ["-6", "route", "show", "table", "all", "dev", device];
+    let end = Instant::now() + Duration::from_secs(30);
+    let is_there = || {
+        let shown = Command::new("ip").args(show).output().expect("ip starts");
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        shown.lines().any(|line| line.starts_with(route))
+    };
+    while !is_there() {
+        assert!(Instant::now() < end, "no route {route} on {device}");
+        std::thread::yield_now();
+    }
 }
 
 /// Runs `tc` with these arguments.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use gannet_net::{ListenConfig, UdpSocket};
 
-use crate::common::namespace::{in_namespace, ip};
+use crate::common::namespace::{add_link, in_namespace, ip};
 use crate::common::run;
 
 /// Whether the kernel lists the group among those that this machine is a member of.
@@ -59,10 +59,7 @@ fn group_of_ipv4_is_joined_twice_and_listed() {
 fn group_of_ipv6_is_joined_twice_and_listed_in_every_scope() {
     let name = "multicast::group_of_ipv6_is_joined_twice_and_listed_in_every_scope";
     in_namespace(name, || {
-        ip("link add gn0 type veth peer name gn1");
-        ip("addr add fd77::1/64 dev gn0 nodad");
-        ip("link set gn0 up");
-        ip("link set gn1 up");
+        add_link("gn0", "fd77::1/64");
         run(async {
             for group in [
                 "ff01::db8:0:114",

@@ -2,7 +2,7 @@
 
 use gannet_net::{Addr, dial, listen_stream};
 
-use crate::common::namespace::{in_namespace, ip};
+use crate::common::namespace::{add_link, in_namespace, ip};
 use crate::common::run;
 
 /// The number of an address's zone.
@@ -13,18 +13,10 @@ fn zone(addr: &Addr) -> u32 {
     }
 }
 
-/// Makes an interface with a link-local address.
-fn add_link(name: &str) {
-    ip(&format!("link add {name} type veth peer name {name}-peer"));
-    ip(&format!("link set {name} up"));
-    ip(&format!("link set {name}-peer up"));
-    ip(&format!("addr add fe80::77/64 dev {name} nodad"));
-}
-
 #[test]
 fn link_local_addresses_carry_their_zone() {
     in_namespace("scoped::link_local_addresses_carry_their_zone", || {
-        add_link("gn0");
+        add_link("gn0", "fe80::77/64");
         run(async {
             for network in ["tcp", "tcp6"] {
                 let listener = listen_stream(network, "[fe80::77%gn0]:0").await.unwrap();
@@ -56,20 +48,20 @@ fn interface_that_came_later_is_found_by_its_name() {
     in_namespace(
         "scoped::interface_that_came_later_is_found_by_its_name",
         || {
-            add_link("gn0");
+            add_link("gn0", "fe80::77/64");
             run(async {
                 listen_stream("tcp", "[fe80::77%gn0]:0").await.unwrap();
                 let later = "[fe80::77%gn1]:0";
                 listen_stream("tcp", later)
                     .await
                     .expect_err("it is not there");
-                add_link("gn1");
+                add_link("gn1", "fe80::77/64");
                 let listener = listen_stream("tcp", later).await.unwrap();
                 let first = zone(&listener.local_addr().unwrap());
                 drop(listener);
                 ip("link del gn1");
                 listen_stream("tcp", later).await.expect_err("it has gone");
-                add_link("gn1");
+                add_link("gn1", "fe80::77/64");
                 let listener = listen_stream("tcp", later).await.unwrap();
                 assert_ne!(zone(&listener.local_addr().unwrap()), first, "another one");
             });
