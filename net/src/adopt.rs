@@ -91,10 +91,11 @@ fn adopt(fd: OwnedFd, role: Role) -> io::Result<Socket> {
     let _ = socket.local_sock_addr();
     if role == Role::Conn && network.protocol() == Protocol::Tcp {
         // As in Go, and as for a connection that was dialled or accepted here.
-        let _ = socket.control(|raw| {
+        let _ = socket.with_raw(|raw| {
             let _ = raw.set_nodelay(true);
             raw.set_keep_alive(Some(KeepAlive::default()))
         });
+        socket.follow_linger().map_err(not_adopted)?;
     }
     Ok(socket)
 }
@@ -274,7 +275,7 @@ impl TryFrom<OwnedFd> for Listener {
     /// Adopts a listening socket of any family. Its socket file stays. Fails as for the types of
     /// one family.
     fn try_from(fd: OwnedFd) -> io::Result<Self> {
-        adopt(fd, Role::Listener).map(|socket| Listener::new(socket, false))
+        adopt(fd, Role::Listener).map(|socket| Listener::new(socket, false).inheriting())
     }
 }
 

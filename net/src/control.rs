@@ -166,8 +166,10 @@ impl<'fd> RawSocket<'fd> {
     /// Sets how long closing the socket waits for unsent data, in whole seconds rounded up.
     ///
     /// `None`, the default, leaves the sending to the kernel. Zero throws the data away and resets
-    /// the connection. Any other time blocks the thread that closes the socket, up to that long;
-    /// [`TcpStream::set_linger`](crate::TcpStream::set_linger) keeps that off the workers.
+    /// the connection. Any other time makes closing wait, up to that long, but no worker: in a control
+    /// hook, in [`Socket::control`](crate::Socket::control), and in
+    /// [`TcpStream::set_linger`](crate::TcpStream::set_linger). The connections of a listener inherit
+    /// what its hook has set; set on one that listens already, it does block whoever closes them.
     pub fn set_linger(&self, after: Option<Duration>) -> io::Result<()> {
         option::set_linger(self.fd, after)
     }

@@ -349,6 +349,9 @@ impl Dialer {
         let _ = socket.local_sock_addr();
         if network.protocol() == Protocol::Tcp {
             self.tcp_options(&socket);
+            if self.control.is_set() {
+                socket.follow_linger()?;
+            }
         }
         Ok(Conn::new(socket))
     }
@@ -356,7 +359,7 @@ impl Dialer {
     /// Sets the options of a new TCP connection. As in Go, a connection without them is still a
     /// connection.
     fn tcp_options(&self, socket: &Socket) {
-        let _ = socket.control(|raw| {
+        let _ = socket.with_raw(|raw| {
             let _ = raw.set_nodelay(true);
             if self.keep_alive.is_some() {
                 let _ = raw.set_keep_alive(self.keep_alive);

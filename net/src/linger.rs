@@ -2,12 +2,28 @@
 //!
 //! The kernel makes the thread wait that gives the last descriptor of such a socket back. So a second
 //! one is kept, which outlives the first and is closed on the blocking pool.
+//!
+//! The time may be set by a method, which is seen; by a control hook or in `Socket::control`, after
+//! which the kernel is asked; and by a hook of a listener, whose connections inherit it.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use gannet_runtime::Handle;
 use gannet_sys::fd::dup_cloexec;
+
+use crate::control::RawSocket;
+
+/// Whether closing waits with this linger time.
+pub(crate) fn waits(after: Option<Duration>) -> bool {
+    after.is_some_and(|after| !after.is_zero())
+}
+
+/// Whether closing this socket, or a connection that inherits its options, waits.
+pub(crate) fn is_set(socket: &RawSocket<'_>) -> bool {
+    socket.linger().is_ok_and(waits)
+}
 
 /// The second descriptor of a connection that lingers. Dropping it closes it elsewhere.
 pub(crate) struct Lingering {

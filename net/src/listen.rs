@@ -261,7 +261,11 @@ impl ListenConfig {
         new.bind(&addr)?;
         let backlog = self.backlog.unwrap_or_else(somaxconn);
         socket::listen(new.as_fd(), backlog).map_err(|err| syscall("listen", err))?;
-        Ok(Listener::new(bound(new, network)?, true))
+        let listener = Listener::new(bound(new, network)?, true);
+        Ok(match self.control.is_set() {
+            true => listener.inheriting(),
+            false => listener,
+        })
     }
 
     /// Opens a UDP socket that shares the address of a multicast group.

@@ -15,6 +15,7 @@ use gannet_sys::socket;
 use crate::addr::Addr;
 use crate::conn::Conn;
 use crate::error::{Op, OpError, syscall};
+use crate::linger;
 use crate::network::Protocol;
 use crate::pause::{Backoff, pause_reading};
 use crate::socket::{Socket, built_on};
@@ -48,6 +49,8 @@ pub struct Listener {
     waiting: AtomicU32,
     /// The kernel has told how many wait, so that it is believed when it says none.
     counts: AtomicBool,
+    /// Connections come with a linger time.
+    lingers: bool,
 }
 
 built_on!(Listener, Socket, socket);
@@ -66,7 +69,18 @@ impl Listener {
             pauses: AtomicU64::new(0),
             waiting: AtomicU32::new(1),
             counts: AtomicBool::new(false),
+            lingers: false,
         }
+    }
+
+    /// Asks the kernel what somebody else has set that connections inherit and closing them must know.
+    pub(crate) fn inheriting(mut self) -> Self {
+        let is_tcp = self.network().protocol() == Protocol::Tcp;
+        self.lingers = is_tcp
+            && self
+                .with_raw(|raw| Ok(linger::is_set(raw)))
+                .unwrap_or(false);
+        self
     }
 
     /// Accepts a connection; returns it with the address of its peer.
@@ -108,10 +122,12 @@ impl Listener {
         };
         let fd =
             AsyncFd::with_options(fd, options).map_err(|err| self.accept_failed(err.into()))?;
-        Ok((
-            Socket::new(fd, self.network(), self.family(), Some(peer.clone())),
-            peer,
-        ))
+        let socket = Socket::new(fd, self.network(), self.family(), Some(peer.clone()));
+        if self.lingers {
+            // Without a descriptor to spare, closing this one is as blocking as the kernel has it.
+            let _ = socket.follow_linger();
+        }
+        Ok((socket, peer))
     }
 
     /// Accepts until there is a connection or an error that ends this accept.
@@ -208,11 +224,25 @@ impl Listener {
         }
     }
 
-    /// Decides whether the socket file is unlinked when a Unix listener is closed or dropped.
+    /// Decides whether the socket file of a Unix listener, of streams or of packets, is unlinked when
+    /// the listener is closed or dropped.
     ///
     /// On for a listener that was opened here, off for one that was adopted. An abstract name has
-    /// no file.
-    pub(crate) fn set_unlink_on_close(&self, on: bool) {
+    /// no file, and neither has TCP: then nothing happens.
+    ///
+    /// ```
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let path = std::env::temp_dir().join(format!("gannet-left-{}.sock", std::process::id()));
+    /// let listener = gannet_net::listen_stream("unixpacket", path.display()).await?;
+    /// listener.set_unlink_on_close(false);
+    /// drop(listener);
+    /// std::fs::remove_file(&path)?; // It was left.
+    /// # Ok::<_, std::io::Error>(()) })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    ///
+    /// Reference: [`unix(7)`](https://man7.org/linux/man-pages/man7/unix.7.html).
+    pub fn set_unlink_on_close(&self, on: bool) {
         if let Some(file) = &self.file {
             file.enabled.store(on, Ordering::Relaxed);
         }

@@ -100,6 +100,9 @@ impl Socket {
         let peer = self.peer_sock_addr();
         let socket = Socket::new(fd, self.network(), self.family(), peer);
         let _ = socket.local_sock_addr();
+        // Whichever is closed last waits for the linger time.
+        let followed = socket.follow_linger();
+        followed.map_err(|err| failed(syscall("fcntl", err)))?;
         Ok(socket)
     }
 }

@@ -27,8 +27,8 @@ use crate::addr::Addr;
 use crate::control::RawSocket;
 use crate::error::{Op, OpError, syscall};
 use crate::family::Family;
-use crate::linger::Lingering;
-use crate::network::Network;
+use crate::linger::{self, Lingering};
+use crate::network::{Network, Protocol};
 use crate::pause::Sender;
 
 /// What every socket has, whatever its kind: addresses, deadlines, options, close.
@@ -210,7 +210,10 @@ impl Socket {
     /// # Errors
     /// Those of `f`; the closed error after close.
     pub fn control<R>(&self, f: impl FnOnce(&RawSocket<'_>) -> io::Result<R>) -> io::Result<R> {
-        self.with_raw(f)
+        let result = self.with_raw(f);
+        let followed = self.follow_linger();
+        result
+            .and_then(|value| followed.map(|()| value))
             .map_err(|err| self.failed(Op::RawControl, "control", err))
     }
 
@@ -408,7 +411,21 @@ impl Socket {
     /// Sets the linger time, and sees to it that no worker waits for it.
     pub(crate) fn set_linger(&self, after: Option<Duration>) -> io::Result<()> {
         self.with_raw(|raw| raw.set_linger(after))?;
-        let waits = after.is_some_and(|after| !after.is_zero());
+        self.keep_lingering(linger::waits(after))
+    }
+
+    /// Does for a linger time that a hook set, or that was inherited, what
+    /// [`set_linger`](Self::set_linger) does: asks the kernel for that of a TCP connection.
+    pub(crate) fn follow_linger(&self) -> io::Result<()> {
+        // Nothing waits in a listener; its second descriptor would go on listening.
+        if self.network.protocol() != Protocol::Tcp || !self.is_connected() || self.is_closed() {
+            return Ok(());
+        }
+        let waits = self.with_raw(|raw| Ok(linger::is_set(raw)))?;
+        self.keep_lingering(waits)
+    }
+
+    fn keep_lingering(&self, waits: bool) -> io::Result<()> {
         let mut kept = self.lingering();
         if waits == kept.is_some() {
             return Ok(());

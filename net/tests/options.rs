@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use common::namespace::in_namespace;
-use common::{pair, run, run_threads};
+use common::{pair, run};
 use gannet_net::error::{is_closed, raw_os_error};
 use gannet_net::{
     Dialer, KeepAlive, ListenConfig, MtuDiscovery, RawSocket, Socket, TcpListener, TcpState,
@@ -233,76 +233,5 @@ fn multipath_is_used_between_two_that_ask_for_it() {
             assert_eq!(client.is_multipath().unwrap(), both);
             assert_eq!(server.is_multipath().unwrap(), both);
         }
-    });
-}
-
-#[test]
-fn lingering_close_holds_up_nobody_and_loses_nothing() {
-    run(async {
-        let (client, server) = pair("tcp").await;
-        let client = TcpStream::try_from(client).unwrap();
-        client.set_linger(Some(Duration::from_secs(20))).unwrap();
-        let mut sent = 0;
-        while let Ok(len) = client.try_write(&[1; 65_536]) {
-            sent += len;
-        }
-        // On this one thread, the peer can only read while closing waits.
-        let close = async { client.close().await.unwrap() };
-        let read = async {
-            let (mut got, mut buf) = (0, vec![0; 65_536]);
-            loop {
-                match server.read(&mut buf).await.unwrap() {
-                    0 => break got,
-                    len => got += len,
-                }
-            }
-        };
-        let (mut close, mut read) = (Box::pin(close), Box::pin(read));
-        let (mut closed, mut got) = (false, None);
-        std::future::poll_fn(|cx| {
-            closed = closed || close.as_mut().poll(cx).is_ready();
-            if got.is_none() {
-                if let std::task::Poll::Ready(all) = read.as_mut().poll(cx) {
-                    got = Some(all);
-                }
-            }
-            match closed && got.is_some() {
-                true => std::task::Poll::Ready(()),
-                false => std::task::Poll::Pending,
-            }
-        })
-        .await;
-        assert_eq!(got, Some(sent));
-        assert!(is_closed(&client.set_linger(None).unwrap_err()));
-    });
-}
-
-#[test]
-fn lingering_can_be_undone_dropped_and_given_away() {
-    run_threads(async {
-        let (client, server) = pair("tcp").await;
-        let client = TcpStream::try_from(client).unwrap();
-        let wait = Some(Duration::from_secs(20));
-        client.set_linger(wait).unwrap();
-        assert_eq!(client.linger().unwrap(), wait);
-        client.set_linger(wait).unwrap();
-        client.set_linger(None).unwrap();
-        assert_eq!(client.linger().unwrap(), None);
-        client.set_linger(wait).unwrap();
-        let std = client.into_std().unwrap();
-        let client = TcpStream::try_from(std).unwrap();
-        client.set_linger(wait).unwrap();
-        client.write_all(b"last").await.unwrap();
-        drop(client);
-        let mut buf = [0; 8];
-        assert_eq!(server.read(&mut buf).await.unwrap(), 4);
-        assert_eq!(server.read(&mut buf).await.unwrap(), 0, "closed");
-
-        let (client, server) = pair("tcp").await;
-        let client = TcpStream::try_from(client).unwrap();
-        client.set_linger(Some(Duration::ZERO)).unwrap();
-        client.close().await.unwrap();
-        let err = server.read(&mut buf).await.unwrap_err();
-        assert_eq!(raw_os_error(&err), Some(errno::ECONNRESET));
     });
 }

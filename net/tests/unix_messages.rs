@@ -76,6 +76,12 @@ fn packet_listener_has_unlink_and_autobind() {
         listener.close().await.unwrap();
         assert!(!path.exists());
 
+        let listener = gannet_net::listen_stream("unixpacket", path.display()).await;
+        let listener = listener.unwrap();
+        listener.set_unlink_on_close(false);
+        listener.close().await.unwrap();
+        std::fs::remove_file(&path).expect("the file was left");
+
         let listener = gannet_net::listen_stream("unixpacket", "").await.unwrap();
         let name = listener.local_addr().unwrap().to_string();
         assert!(name.starts_with('@') && name.len() == 6, "{name}");

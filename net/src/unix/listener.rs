@@ -98,14 +98,6 @@ impl UnixListener {
             .map_err(|err| self.failed(Op::Set, "getsockname", err))
     }
 
-    /// Decides whether closing or dropping the listener unlinks its socket file.
-    ///
-    /// On for a listener that was opened here, off for one that was adopted. An abstract name has
-    /// no file.
-    pub fn set_unlink_on_close(&self, on: bool) {
-        self.listener.set_unlink_on_close(on);
-    }
-
     pub(crate) fn into_listener(self) -> Listener {
         self.listener
     }

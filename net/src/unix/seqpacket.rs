@@ -17,8 +17,8 @@ use crate::socket::built_on;
 ///
 /// Dereferences to [`Conn`], which receives and sends, and through it to
 /// [`Socket`](crate::Socket). [`ListenConfig::listen_stream`](crate::ListenConfig::listen_stream) on
-/// `unixpacket` gives its listener, whose connections convert by `try_from`. An empty packet cannot
-/// be told from the end.
+/// `unixpacket` gives its listener, a [`Listener`](crate::Listener), whose connections convert by
+/// `try_from`. An empty packet cannot be told from the end.
 ///
 /// ```
 /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
