@@ -1,15 +1,17 @@
 //! Addresses of sockets, as Go prints them.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use gannet_sys::sockaddr::SockAddr;
 
+use crate::link;
 use crate::network::Protocol;
 
-pub use gannet_sys::sockaddr::UnixAddr;
+pub use gannet_sys::sockaddr::{HardwareAddr, LinkAddr, PacketType, UnixAddr};
 
-/// The address of a socket: an IP address and port, or the name of a Unix socket.
+/// The address of a socket: an IP address and port, the name of a Unix socket, or one of a link.
 ///
 /// Displays as Go prints it: `127.0.0.1:80`, `[::1]:80`, `/run/app.sock`, `@abstract`, and `@` for
 /// a Unix socket that has no name. An IPv4 address that the kernel reports in its IPv6 form is
@@ -38,6 +40,8 @@ pub enum Addr {
     Unixpacket(UnixAddr),
     /// The address of a raw IP socket, with the number of its IPv6 zone or 0.
     Ip(IpAddr, u32),
+    /// The address of a packet socket: a network interface, and hardware on its link.
+    Packet(LinkAddr),
     /// A TCP port on no host in particular, as in `:80`. Only errors and control hooks show it: an
     /// open socket has a host, if only the wildcard.
     TcpPort(u16),
@@ -64,8 +68,29 @@ impl Addr {
         Addr::Unixpacket(unix_addr(name.as_ref()))
     }
 
-    /// Returns the name of the network: `"tcp"`, `"udp"`, `"ip"`, `"unix"`, `"unixgram"` or `"unixpacket"`,
-    /// without a version of IP.
+    /// Returns the address on a link that `text` means: the name or number of an interface and, to send
+    /// to, a slash and a hardware address, such as `eth0/02:00:5e:00:53:af`. Displays so, too, with the
+    /// number.
+    ///
+    /// ```
+    /// use gannet_net::{Addr, HardwareAddr};
+    ///
+    /// let Addr::Packet(all) = Addr::packet("lo/ff:ff:ff:ff:ff:ff")? else { panic!("a link's") };
+    /// assert_eq!((all.interface_name()?.as_str(), all.hardware), ("lo", HardwareAddr::BROADCAST));
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `ENODEV` without such an interface; [`AddrError`](crate::error::AddrError) for what is no
+    /// hardware address.
+    ///
+    /// Reference: [`packet(7)`](https://man7.org/linux/man-pages/man7/packet.7.html).
+    pub fn packet(text: &str) -> io::Result<Addr> {
+        link::parse(text).map(Addr::Packet)
+    }
+
+    /// Returns the name of the network: `"tcp"`, `"udp"`, `"ip"`, `"unix"`, `"unixgram"`,
+    /// `"unixpacket"` or `"packet"`, without a version of IP.
     pub fn network(&self) -> &'static str {
         self.protocol().as_str()
     }
@@ -94,7 +119,11 @@ impl Addr {
         match self {
             Addr::Tcp(addr) | Addr::Udp(addr) => Some(addr.port()),
             Addr::TcpPort(port) | Addr::UdpPort(port) => Some(*port),
-            Addr::Unix(_) | Addr::Unixgram(_) | Addr::Unixpacket(_) | Addr::Ip(..) => None,
+            Addr::Unix(_)
+            | Addr::Unixgram(_)
+            | Addr::Unixpacket(_)
+            | Addr::Ip(..)
+            | Addr::Packet(_) => None,
         }
     }
 
@@ -107,6 +136,7 @@ impl Addr {
             (SockAddr::Unix(addr), Protocol::Unixgram) => Addr::Unixgram(addr),
             (SockAddr::Unix(addr), Protocol::Unixpacket) => Addr::Unixpacket(addr),
             (SockAddr::Unix(addr), _) => Addr::Unix(addr),
+            (SockAddr::Link(addr), _) => Addr::Packet(addr),
         }
     }
 
@@ -131,6 +161,7 @@ impl Addr {
             Addr::Unixgram(_) => Protocol::Unixgram,
             Addr::Unixpacket(_) => Protocol::Unixpacket,
             Addr::Ip(..) => Protocol::Ip,
+            Addr::Packet(_) => Protocol::Packet,
         }
     }
 
@@ -140,7 +171,7 @@ impl Addr {
             Addr::Tcp(addr) | Addr::Udp(addr) => addr.ip().to_canonical().is_unspecified(),
             Addr::Ip(ip, _) => ip.to_canonical().is_unspecified(),
             Addr::TcpPort(_) | Addr::UdpPort(_) => true,
-            Addr::Unix(_) | Addr::Unixgram(_) | Addr::Unixpacket(_) => false,
+            Addr::Unix(_) | Addr::Unixgram(_) | Addr::Unixpacket(_) | Addr::Packet(_) => false,
         }
     }
 
@@ -157,6 +188,7 @@ impl fmt::Display for Addr {
             Addr::Tcp(addr) | Addr::Udp(addr) => unmapped(*addr).fmt(f),
             Addr::Ip(ip, 0) => ip.to_canonical().fmt(f),
             Addr::Ip(ip, zone) => f.pad(&format!("{ip}%{zone}")),
+            Addr::Packet(addr) => f.pad(&link::text(addr)),
             Addr::TcpPort(port) | Addr::UdpPort(port) => f.pad(&format!(":{port}")),
             Addr::Unix(name) | Addr::Unixgram(name) | Addr::Unixpacket(name) => {
                 f.pad(&unix_text(name))

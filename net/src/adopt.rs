@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use gannet_runtime::AsyncFd;
 use gannet_sys::errno;
 use gannet_sys::option;
+use gannet_sys::sockaddr::SockAddr;
 use gannet_sys::socket::{self, Domain, Kind};
 
 use crate::conn::Conn;
@@ -16,6 +17,7 @@ use crate::error::{Op, OpError, syscall};
 use crate::family::Family;
 use crate::ip::IpSocket;
 use crate::keepalive::KeepAlive;
+use crate::link::LinkSocket;
 use crate::listener::Listener;
 use crate::network::{Network, Protocol};
 use crate::packet::PacketConn;
@@ -114,6 +116,8 @@ fn identify(fd: &OwnedFd, role: Role) -> io::Result<(Network, Option<Family>)> {
         (Domain::Unix, Kind::SeqPacket) => (Network::Unixpacket, None),
         (Domain::Inet, Kind::Raw) => (Network::Ip(raw_protocol(fd)?), Some(Family::V4)),
         (Domain::Inet6, Kind::Raw) => (Network::Ip(raw_protocol(fd)?), Some(Family::V6)),
+        (Domain::Packet, Kind::Raw) => (Network::Packet(ether_type(fd)?), None),
+        (Domain::Packet, Kind::Datagram) => (Network::Packetgram(ether_type(fd)?), None),
         _ => {
             return Err(syscall(
                 "getsockopt",
@@ -139,6 +143,15 @@ fn identify(fd: &OwnedFd, role: Role) -> io::Result<(Network, Option<Family>)> {
 fn raw_protocol(fd: &OwnedFd) -> io::Result<u8> {
     let number = option::socket_protocol(fd.as_fd()).map_err(|err| syscall("getsockopt", err))?;
     u8::try_from(number).map_err(|_| invalid())
+}
+
+/// Asks for the protocol of a packet socket, which only its address tells.
+fn ether_type(fd: &OwnedFd) -> io::Result<u16> {
+    let local = socket::local_addr(fd.as_fd()).map_err(|err| syscall("getsockname", err))?;
+    match local {
+        SockAddr::Link(local) => Ok(local.protocol),
+        _ => Err(invalid()),
+    }
 }
 
 /// Wraps the error of adopting, as Go does.
@@ -248,6 +261,7 @@ convert!(TcpStream, Conn, Tcp, into_conn);
 convert!(TcpListener, Listener, Tcp, into_listener);
 convert!(UdpSocket, PacketConn, Udp, into_packet);
 convert!(IpSocket, PacketConn, Ip, into_packet);
+convert!(LinkSocket, PacketConn, Packet, into_packet);
 convert!(UnixStream, Conn, Unix, into_conn);
 convert!(UnixSeqpacket, Conn, Unixpacket, into_conn);
 convert!(UnixListener, Listener, Unix, into_listener);
@@ -338,8 +352,8 @@ impl TryFrom<Conn> for PacketConn {
     type Error = KindError<Conn>;
 
     fn try_from(conn: Conn) -> Result<Self, Self::Error> {
-        let protocols = [Protocol::Udp, Protocol::Unixgram, Protocol::Ip];
-        datagram(conn, &protocols, "PacketConn")
+        use Protocol::{Ip, Packet, Udp, Unixgram};
+        datagram(conn, &[Udp, Unixgram, Ip, Packet], "PacketConn")
     }
 }
 

@@ -15,6 +15,7 @@ use crate::network::Network;
 use crate::unix::Credentials;
 
 mod datagram;
+mod link;
 mod tcp;
 
 /// What a control hook is told about the socket it is given.

@@ -76,6 +76,27 @@ pub(crate) fn ip_protocol(text: &str) -> Option<u8> {
     })
 }
 
+/// Returns the EtherType that is given as a number, decimal or with `0x`, or by a usual name; `all` is
+/// what packet sockets call every one.
+pub(crate) fn ether_type(text: &str) -> Option<u16> {
+    const BUILT_IN: [(&str, u16); 6] = [
+        ("all", 0x0003),
+        ("ip", 0x0800),
+        ("arp", 0x0806),
+        ("vlan", 0x8100),
+        ("ipv6", 0x86dd),
+        ("lldp", 0x88cc),
+    ];
+    let (digits, radix) = match text.strip_prefix("0x") {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    };
+    if !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix)) {
+        return u16::from_str_radix(digits, radix).ok();
+    }
+    find(&BUILT_IN, text)
+}
+
 fn is_name(name: &str) -> bool {
     let usual = |byte: u8| byte.is_ascii_graphic() && byte != b'/' && byte != b'#';
     !name.is_empty() && name.len() <= NAME_MAX && name.bytes().all(usual)

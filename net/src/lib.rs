@@ -4,7 +4,7 @@
 //! names, as text or as [`Network`], and a hook that runs on each new socket before it is bound or
 //! connected. What they return is neutral as to the family: [`Listener`], [`Conn`], [`PacketConn`].
 //! [`TcpListener`], [`TcpStream`], [`UdpSocket`], [`UnixListener`], [`UnixStream`],
-//! [`UnixSeqpacket`] and [`UnixDatagram`] add what only that family has, and convert both ways. All share [`Socket`]:
+//! [`UnixSeqpacket`], [`UnixDatagram`], [`IpSocket`] and [`LinkSocket`] add what only that family has, and convert both ways. All share [`Socket`]:
 //! deadlines that can be moved under a blocked call, a close that unblocks everyone, addresses and
 //! options.
 //!
@@ -60,6 +60,7 @@ mod hostport;
 mod ip;
 mod keepalive;
 mod linger;
+mod link;
 mod listen;
 mod listener;
 mod network;
@@ -81,7 +82,7 @@ mod unix;
 mod watch;
 
 pub use activation::{InheritedSocket, inherited_sockets};
-pub use addr::{Addr, UnixAddr};
+pub use addr::{Addr, HardwareAddr, LinkAddr, PacketType, UnixAddr};
 pub use adopt::KindError;
 pub use conn::Conn;
 pub use control::{ControlInfo, RawSocket};
@@ -89,9 +90,11 @@ pub use copy::{Copier, Relay, copy, copy_bidirectional};
 pub use dial::Dialer;
 pub use ecn::Ecn;
 pub use error::OpError;
+pub use gannet_sys::option::LinkMembership;
 pub use hostport::{join_host_port, split_host_port};
 pub use ip::IpSocket;
 pub use keepalive::KeepAlive;
+pub use link::{LinkMsg, LinkSocket};
 pub use listen::ListenConfig;
 pub use listener::Listener;
 pub use network::{Network, ToNetwork};

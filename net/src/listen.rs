@@ -32,6 +32,7 @@ use crate::socket::Socket;
 /// | UDP | `socket`, `IPV6_V6ONLY`, `SO_BROADCAST`, **hook**, `bind` |
 /// | raw IP | `socket`, `SO_BROADCAST`, **hook**, `bind` |
 /// | Unix datagram | `socket`, **hook**, `bind` |
+/// | packets of a link | `socket` without a protocol, **hook**, `bind` to it |
 ///
 /// `IPV6_V6ONLY` is set for IPv6. Connections inherit `TCP_NODELAY` (no delay), keep-alive and what
 /// the hook sets from their listener.
@@ -164,7 +165,9 @@ impl ListenConfig {
 
     /// Opens a packet socket on `address`: `host:port` for `udp`, `udp4` and `udp6`; a host for `ip`,
     /// `ip4` and `ip6` with a colon and an IP protocol, such as `ip4:icmp`; for `unixgram`
-    /// a path, `@` and an abstract name, or empty for an abstract name that the kernel chooses.
+    /// a path, `@` and an abstract name, or empty for an abstract name that the kernel chooses; for
+    /// `packet` and `packetgram`, with a colon and an EtherType, an interface, or empty for every one
+    /// ([`LinkSocket`](crate::LinkSocket)).
     ///
     /// Hosts and ports mean what they mean to [`listen_stream`](Self::listen_stream). Waits only if
     /// the host is a name.
@@ -173,7 +176,8 @@ impl ListenConfig {
     /// Dropping the future leaves no socket behind.
     ///
     /// # Errors
-    /// Those of [`listen_stream`](Self::listen_stream).
+    /// Those of [`listen_stream`](Self::listen_stream); `EPERM` for raw and packet sockets without
+    /// `CAP_NET_RAW`.
     ///
     /// Reference: [`bind(2)`](https://man7.org/linux/man-pages/man2/bind.2.html).
     pub async fn listen_packet(

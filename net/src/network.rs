@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use gannet_sys::socket::Kind;
 
-use crate::database::ip_protocol;
+use crate::database::{ether_type, ip_protocol};
 use crate::error::UnknownNetworkError;
 use crate::family::Family;
 
@@ -48,6 +48,11 @@ pub enum Network {
     Ip4(u8),
     /// The IP protocol with this number over IPv6.
     Ip6(u8),
+    /// Whole packets of a link with this EtherType: `packet:0x806` or `packet:arp`; 3, `packet:all`, is
+    /// every one.
+    Packet(u16),
+    /// What packets of a link with this EtherType carry: `packetgram:0x806` or `packetgram:arp`.
+    Packetgram(u16),
 }
 
 /// The protocol of a network, its version of IP left out.
@@ -59,6 +64,7 @@ pub(crate) enum Protocol {
     Unixgram,
     Unixpacket,
     Ip,
+    Packet,
 }
 
 impl Network {
@@ -75,7 +81,8 @@ impl Network {
         Network::Unixpacket,
     ];
 
-    /// Returns the name: `"tcp"` for [`Network::Tcp`]; that of IP protocols is without the protocol.
+    /// Returns the name: `"tcp"` for [`Network::Tcp`]; where a protocol belongs to it,
+    /// that is left out.
     pub fn as_str(self) -> &'static str {
         match self {
             Network::Tcp => "tcp",
@@ -90,6 +97,8 @@ impl Network {
             Network::Ip(_) => "ip",
             Network::Ip4(_) => "ip4",
             Network::Ip6(_) => "ip6",
+            Network::Packet(_) => "packet",
+            Network::Packetgram(_) => "packetgram",
         }
     }
 
@@ -103,6 +112,26 @@ impl Network {
             Network::Unixgram => Protocol::Unixgram,
             Network::Unixpacket => Protocol::Unixpacket,
             Network::Ip(_) | Network::Ip4(_) | Network::Ip6(_) => Protocol::Ip,
+            Network::Packet(_) | Network::Packetgram(_) => Protocol::Packet,
+        }
+    }
+
+    /// The EtherType, or 0 where there is none.
+    pub(crate) fn ether_type(self) -> u16 {
+        match self {
+            Network::Packet(number) | Network::Packetgram(number) => number,
+            _ => 0,
+        }
+    }
+
+    /// How its sockets carry data.
+    pub(crate) fn kind(self) -> Kind {
+        match self.protocol() {
+            Protocol::Tcp | Protocol::Unix => Kind::Stream,
+            Protocol::Udp | Protocol::Unixgram => Kind::Datagram,
+            Protocol::Unixpacket => Kind::SeqPacket,
+            Protocol::Packet if matches!(self, Network::Packetgram(_)) => Kind::Datagram,
+            Protocol::Ip | Protocol::Packet => Kind::Raw,
         }
     }
 
@@ -149,16 +178,6 @@ impl Protocol {
         self.is_stream() || self == Protocol::Unixpacket
     }
 
-    /// How its sockets carry data.
-    pub(crate) fn kind(self) -> Kind {
-        match self {
-            Protocol::Tcp | Protocol::Unix => Kind::Stream,
-            Protocol::Udp | Protocol::Unixgram => Kind::Datagram,
-            Protocol::Unixpacket => Kind::SeqPacket,
-            Protocol::Ip => Kind::Raw,
-        }
-    }
-
     /// Whether the addresses are IP addresses, with ports or without.
     pub(crate) fn is_inet(self) -> bool {
         matches!(self, Protocol::Tcp | Protocol::Udp | Protocol::Ip)
@@ -173,6 +192,7 @@ impl Protocol {
             Protocol::Unixgram => "unixgram",
             Protocol::Unixpacket => "unixpacket",
             Protocol::Ip => "ip",
+            Protocol::Packet => "packet",
         }
     }
 }
@@ -181,6 +201,7 @@ impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.protocol() {
             Protocol::Ip => f.pad(&format!("{}:{}", self.as_str(), self.number())),
+            Protocol::Packet => f.pad(&format!("{}:{:#x}", self.as_str(), self.ether_type())),
             _ => f.pad(self.as_str()),
         }
     }
@@ -199,13 +220,14 @@ impl FromStr for Network {
             .find(|network| network.as_str() == name);
         let raw = || {
             let (network, protocol) = name.rsplit_once(':')?;
-            let make = match network {
-                "ip" => Network::Ip,
-                "ip4" => Network::Ip4,
-                "ip6" => Network::Ip6,
-                _ => return None,
-            };
-            ip_protocol(protocol).map(make)
+            match network {
+                "ip" => ip_protocol(protocol).map(Network::Ip),
+                "ip4" => ip_protocol(protocol).map(Network::Ip4),
+                "ip6" => ip_protocol(protocol).map(Network::Ip6),
+                "packet" => ether_type(protocol).map(Network::Packet),
+                "packetgram" => ether_type(protocol).map(Network::Packetgram),
+                _ => None,
+            }
         };
         known
             .or_else(raw)
@@ -280,6 +302,13 @@ mod tests {
             "ip4:none-such",
             "ipx:1",
             "unixpackets",
+            "packet",
+            "packet:",
+            "packet:nonesuch",
+            "packet:0x10000",
+            "packet:0x",
+            "packetgram:0x+1",
+            "packetgram:65536",
             "foo",
         ] {
             let err = name.to_network().unwrap_err();
@@ -299,6 +328,22 @@ mod tests {
             assert_eq!(name.parse(), Ok(want));
             assert_eq!(want.to_string().parse(), Ok(want));
         }
+    }
+
+    #[test]
+    fn ether_types_are_named_or_numbered() {
+        for (name, want) in [
+            ("packet:all", Network::Packet(3)),
+            ("packetgram:ARP", Network::Packetgram(0x806)),
+            ("packet:ipv6", Network::Packet(0x86dd)),
+            ("packet:0x88B5", Network::Packet(0x88b5)),
+            ("packet:2048", Network::Packet(0x800)),
+            ("packetgram:0", Network::Packetgram(0)),
+        ] {
+            assert_eq!(name.parse(), Ok(want));
+            assert_eq!(want.to_string().parse(), Ok(want));
+        }
+        assert_eq!(Network::Packet(0x806).to_string(), "packet:0x806");
     }
 
     #[test]

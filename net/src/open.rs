@@ -15,6 +15,7 @@ use crate::addr::Addr;
 use crate::control::{Control, RawSocket};
 use crate::error::{MissingPrivilegeError, syscall};
 use crate::family::{self, Ends, Family, favorite};
+use crate::link;
 use crate::network::{Network, Protocol};
 
 /// A socket that no poller knows yet. Dropping it closes it.
@@ -34,9 +35,14 @@ impl NewSocket {
     /// That of `socket(2)`, or of setting `SO_BROADCAST`.
     pub(crate) fn open(network: Network, ends: Ends<'_>, multipath: bool) -> io::Result<Self> {
         let protocol = network.protocol();
-        let kind = protocol.kind();
+        let kind = network.kind();
         if !protocol.is_inet() {
-            let fd = create(Domain::Unix, kind)?;
+            // One of packets has no protocol yet: it would receive what comes before it is bound.
+            let domain = match protocol {
+                Protocol::Packet => Domain::Packet,
+                _ => Domain::Unix,
+            };
+            let fd = create_of(domain, kind, 0)?;
             return Ok(NewSocket {
                 fd,
                 network,
@@ -70,7 +76,7 @@ impl NewSocket {
         })
     }
 
-    /// The version of IP; none for a Unix socket.
+    /// The version of IP, if there is one.
     pub(crate) fn family(&self) -> Option<Family> {
         self.family
     }
@@ -82,7 +88,7 @@ impl NewSocket {
 
     /// Returns `addr` in the form that this socket takes.
     pub(crate) fn sock_addr(&self, addr: &Addr) -> io::Result<SockAddr> {
-        sock_addr(addr, self.family)
+        sock_addr(addr, self.network, self.family)
     }
 
     /// Runs the hook, and tells it that the socket is for `addr`.
@@ -125,12 +131,17 @@ pub(crate) enum State {
     Connecting,
 }
 
-/// Returns `addr` in the form that a socket of `family` takes.
-pub(crate) fn sock_addr(addr: &Addr, family: Option<Family>) -> io::Result<SockAddr> {
-    match (addr.unix_addr(), family) {
-        (Some(name), _) => Ok(SockAddr::Unix(name.clone())),
-        (None, Some(family)) => Ok(SockAddr::Inet(family::socket_addr(addr, family)?)),
-        (None, None) => {
+/// Returns `addr` in the form that a socket of `network` and `family` takes.
+pub(crate) fn sock_addr(
+    addr: &Addr,
+    network: Network,
+    family: Option<Family>,
+) -> io::Result<SockAddr> {
+    match (addr, addr.unix_addr(), family) {
+        (_, Some(name), _) => Ok(SockAddr::Unix(name.clone())),
+        (Addr::Packet(addr), ..) => Ok(link::sock_addr(addr, network.ether_type())),
+        (_, None, Some(family)) => Ok(SockAddr::Inet(family::socket_addr(addr, family)?)),
+        (_, None, None) => {
             Err(crate::error::AddrError::new("unexpected address type", addr.to_string()).into())
         }
     }
@@ -138,6 +149,9 @@ pub(crate) fn sock_addr(addr: &Addr, family: Option<Family>) -> io::Result<SockA
 
 fn create_of(domain: Domain, kind: Kind, number: i32) -> io::Result<OwnedFd> {
     socket::socket_of(domain, kind, number).map_err(|err| match err.raw_os_error() {
+        Some(errno @ (errno::EPERM | errno::EACCES)) if domain == Domain::Packet => {
+            MissingPrivilegeError::new("socket", errno, "packet sockets take CAP_NET_RAW").into()
+        }
         Some(errno @ (errno::EPERM | errno::EACCES)) if kind == Kind::Raw => {
             MissingPrivilegeError::new("socket", errno, "raw sockets take CAP_NET_RAW").into()
         }

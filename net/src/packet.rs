@@ -18,11 +18,12 @@ use crate::open::sock_addr;
 use crate::pause::Sender;
 use crate::socket::{Socket, built_on};
 
-/// A datagram socket: UDP, Unix or raw IP.
+/// A datagram socket: UDP, Unix, raw IP, or packets of a link.
 ///
 /// Comes from [`ListenConfig::listen_packet`](crate::ListenConfig::listen_packet); converts to
-/// [`UdpSocket`](crate::UdpSocket) or [`UnixDatagram`](crate::UnixDatagram) with `try_from`, and
-/// back with `into`. Dereferences to [`Socket`], which has deadlines, addresses, options and close.
+/// [`UdpSocket`](crate::UdpSocket), [`UnixDatagram`](crate::UnixDatagram),
+/// [`IpSocket`](crate::IpSocket) or [`LinkSocket`](crate::LinkSocket) with `try_from`, and back with
+/// `into`. Dereferences to [`Socket`], which has deadlines, addresses, options and close.
 ///
 /// Every method takes `&self`, so that tasks may share a socket by reference or in an `Arc`. One
 /// receives and one sends at a time.
@@ -154,7 +155,7 @@ impl PacketConn {
             let err = crate::error::AddrError::new("unexpected address type", addr.to_string());
             return Err(self.send_failed(err.into(), addr.clone()));
         }
-        let to = sock_addr(addr, self.family());
+        let to = sock_addr(addr, self.network(), self.family());
         let to = to.map_err(|err| self.send_failed(err, addr.clone()))?;
         self.send_sock_addr(buf, &to).await
     }
@@ -167,7 +168,8 @@ impl PacketConn {
     /// Dropping the future loses nothing: either nothing was sent or it has completed.
     ///
     /// # Errors
-    /// `EDESTADDRREQ` (UDP) or `ENOTCONN` (Unix) on a socket without a peer; `ECONNREFUSED`, once,
+    /// `EDESTADDRREQ` (UDP) or `ENOTCONN` (Unix) on a socket without a peer, where whole packets of a
+    /// link go by the interface that the socket is bound to; `ECONNREFUSED`, once,
     /// if the peer did not receive an earlier datagram; otherwise those of
     /// [`send_to`](Self::send_to).
     ///

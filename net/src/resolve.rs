@@ -76,6 +76,7 @@ async fn resolve(network: Network, address: &str, names: &Names) -> io::Result<V
         Protocol::Unix => return Ok(vec![Addr::Unix(unix_addr(address.as_bytes()))]),
         Protocol::Unixgram => return Ok(vec![Addr::Unixgram(unix_addr(address.as_bytes()))]),
         Protocol::Unixpacket => return Ok(vec![Addr::Unixpacket(unix_addr(address.as_bytes()))]),
+        Protocol::Packet => return Ok(vec![Addr::packet(address)?]),
         Protocol::Tcp | Protocol::Udp | Protocol::Ip => {}
     }
     let (host, port) = if address.is_empty() {

@@ -5,7 +5,8 @@
 //! ```text
 //! TcpStream, UnixStream, UnixSeqpacket ─▶ Conn ────────┐
 //! TcpListener, UnixListener ────────────▶ Listener ────┼─▶ Socket
-//! UdpSocket, UnixDatagram ──────────────▶ PacketConn ──┘
+//! UdpSocket, UnixDatagram, IpSocket,
+//! LinkSocket ───────────────────────────▶ PacketConn ──┘
 //! ```
 
 use std::fmt;

@@ -221,7 +221,7 @@ impl UdpSocket {
     fn inet(&self, op: Op, addr: SockAddr) -> io::Result<SocketAddr> {
         match addr {
             SockAddr::Inet(addr) => Ok(unmapped(addr)),
-            SockAddr::Unix(_) => Err(self.not_inet(op)),
+            SockAddr::Unix(_) | SockAddr::Link(_) => Err(self.not_inet(op)),
         }
     }
 

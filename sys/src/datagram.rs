@@ -63,7 +63,7 @@ pub fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Received> {
     let told = control.told();
     let from = match msg.addr {
         SockAddr::Inet(from) => Some(from),
-        SockAddr::Unix(_) => None,
+        SockAddr::Unix(_) | SockAddr::Link(_) => None,
     };
     Ok(Received {
         len: msg.len,
@@ -189,7 +189,7 @@ pub fn recv_report(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Report> {
     let msg = flagged_recv_msg(fd, bufs, &mut control.bytes, libc::MSG_ERRQUEUE)?;
     let to = match msg.addr {
         SockAddr::Inet(to) => Some(to),
-        SockAddr::Unix(_) => None,
+        SockAddr::Unix(_) | SockAddr::Link(_) => None,
     };
     let mut rest = control.bytes.get(..msg.control_len).unwrap_or_default();
     while let Some((level, kind, data, after)) = split_record(rest) {
@@ -253,7 +253,7 @@ mod tests {
         socket::bind(fd.as_fd(), &SockAddr::Inet(any)).expect("a port is free");
         match socket::local_addr(fd.as_fd()).expect("bound") {
             SockAddr::Inet(addr) => (fd, addr),
-            SockAddr::Unix(_) => panic!("a UDP socket"),
+            SockAddr::Unix(_) | SockAddr::Link(_) => panic!("a UDP socket"),
         }
     }
 

@@ -65,6 +65,8 @@ pub const ENETUNREACH: i32 = libc::ENETUNREACH;
 pub const ENFILE: i32 = libc::ENFILE;
 /// The kernel has no buffer space left.
 pub const ENOBUFS: i32 = libc::ENOBUFS;
+/// There is no such device, for example a network interface.
+pub const ENODEV: i32 = libc::ENODEV;
 /// No such file, or not on an epoll list.
 pub const ENOENT: i32 = libc::ENOENT;
 /// The kernel has no memory left.

@@ -50,6 +50,7 @@ pub mod errno;
 pub mod eventfd;
 pub mod fd;
 pub mod fork;
+pub mod frame;
 pub mod interface;
 pub mod message;
 pub mod netlink;

@@ -56,17 +56,17 @@ pub fn recv_msg(
     bufs: &mut [IoSliceMut<'_>],
     control: &mut [u8],
 ) -> io::Result<RecvMsg> {
-    flagged_recv_msg(fd, bufs, control, 0)
+    flagged_recv_msg(fd, bufs, control, libc::MSG_CMSG_CLOEXEC)
 }
 
-/// Receives one message as [`recv_msg`] does, with more flags, of which `MSG_TRUNC` is none.
+/// Receives one message as [`recv_msg`] does, with other flags, of which `MSG_TRUNC` is none. Where
+/// descriptors may come, `MSG_CMSG_CLOEXEC` is one; packet sockets refuse it.
 pub(crate) fn flagged_recv_msg(
     fd: BorrowedFd<'_>,
     bufs: &mut [IoSliceMut<'_>],
     control: &mut [u8],
     flags: c_int,
 ) -> io::Result<RecvMsg> {
-    let flags = flags | libc::MSG_CMSG_CLOEXEC;
     let mut raw = RawAddr::empty();
     let mut header = empty_header();
     header.msg_name = raw.bytes.as_mut_ptr().cast();

@@ -1,5 +1,5 @@
-//! Socket options: a getter and a setter for each, sorted by name; those of datagrams, TCP and Unix
-//! sockets in files of their own.
+//! Socket options: a getter and a setter for each, sorted by name; those of datagrams, packets, TCP and
+//! Unix sockets in files of their own.
 //!
 //! A getter is one `getsockopt`, a setter one `setsockopt`. Beyond what each page says, all can
 //! fail with `ENOTSOCK`, and with `ENOPROTOOPT` or `EOPNOTSUPP` where the kind of socket does not
@@ -35,12 +35,14 @@ use crate::{cvt, errno};
 
 mod datagram;
 mod multicast;
+mod packet;
 mod tcp;
 mod tcp_info;
 mod unix;
 
 pub use datagram::*;
 pub use multicast::*;
+pub use packet::*;
 pub use tcp::*;
 pub use tcp_info::*;
 pub use unix::*;

@@ -12,6 +12,10 @@ use std::path::PathBuf;
 
 use libc::{sa_family_t, sockaddr_in, sockaddr_in6, sockaddr_storage, sockaddr_un, socklen_t};
 
+mod link;
+
+pub use link::{HardwareAddr, LinkAddr, PacketType};
+
 const FAMILY_LEN: usize = size_of::<sa_family_t>();
 const V4_PORT: usize = offset_of!(sockaddr_in, sin_port);
 const V4_IP: usize = offset_of!(sockaddr_in, sin_addr);
@@ -39,6 +43,8 @@ pub enum SockAddr {
     /// Unix. [`UnixAddr::Unnamed`] also stands for "no address": what a stream socket tells as the
     /// source of received data.
     Unix(UnixAddr),
+    /// Of packets below IP: an interface, a protocol, a hardware address.
+    Link(LinkAddr),
 }
 
 impl From<SocketAddr> for SockAddr {
@@ -50,6 +56,12 @@ impl From<SocketAddr> for SockAddr {
 impl From<UnixAddr> for SockAddr {
     fn from(addr: UnixAddr) -> Self {
         Self::Unix(addr)
+    }
+}
+
+impl From<LinkAddr> for SockAddr {
+    fn from(addr: LinkAddr) -> Self {
+        Self::Link(addr)
     }
 }
 
@@ -169,6 +181,7 @@ impl RawAddr {
             SockAddr::Inet(SocketAddr::V4(addr)) => Self::from_v4(addr),
             SockAddr::Inet(SocketAddr::V6(addr)) => Self::from_v6(addr),
             SockAddr::Unix(addr) => Self::from_unix(addr)?,
+            SockAddr::Link(addr) => addr.encode(),
         })
     }
 
@@ -231,11 +244,12 @@ impl RawAddr {
             // Shorter by the scope id is the form of RFC 2133: the bytes left out are zero here.
             libc::AF_INET6 if len >= V6_IP + 16 => Ok(SockAddr::Inet(self.decode_v6().into())),
             libc::AF_UNIX => Ok(SockAddr::Unix(decode_unix(&self.bytes[FAMILY_LEN..len]))),
+            libc::AF_PACKET => Ok(SockAddr::Link(LinkAddr::decode(&self.bytes[..len])?)),
             family @ (libc::AF_INET | libc::AF_INET6) => Err(invalid_data(format!(
                 "socket address of family {family} has only {len} bytes"
             ))),
             family => Err(invalid_data(format!(
-                "socket address of family {family}, which is not IPv4, IPv6 or Unix"
+                "socket address of family {family}, which is not IPv4, IPv6, Unix or of packets"
             ))),
         }
     }

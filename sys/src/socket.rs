@@ -38,6 +38,8 @@ pub enum Domain {
     Inet6,
     /// Unix: paths and abstract names.
     Unix,
+    /// Packets of a link, below IP.
+    Packet,
 }
 
 impl Domain {
@@ -46,6 +48,7 @@ impl Domain {
             Self::Inet => libc::AF_INET,
             Self::Inet6 => libc::AF_INET6,
             Self::Unix => libc::AF_UNIX,
+            Self::Packet => libc::AF_PACKET,
         }
     }
 
@@ -54,6 +57,7 @@ impl Domain {
             libc::AF_INET => Some(Self::Inet),
             libc::AF_INET6 => Some(Self::Inet6),
             libc::AF_UNIX => Some(Self::Unix),
+            libc::AF_PACKET => Some(Self::Packet),
             _ => None,
         }
     }
@@ -78,7 +82,7 @@ pub enum Kind {
     Datagram,
     /// Datagrams on a connection, in order: Unix.
     SeqPacket,
-    /// Packets below the transport: IP.
+    /// Packets below the transport: IP. Whole packets of a link.
     Raw,
 }
 
@@ -121,7 +125,8 @@ pub const MULTIPATH: i32 = 262;
 /// Makes a socket of the protocol with this number, non-blocking and close-on-exec.
 ///
 /// # Errors
-/// Those of [`socket`]; `EPERM` for a raw socket without the privilege `CAP_NET_RAW`.
+/// Those of [`socket`]; `EPERM` for a raw socket, or one of packets, without the privilege
+/// `CAP_NET_RAW`.
 ///
 /// Reference: [`socket(2)`](https://man7.org/linux/man-pages/man2/socket.2.html).
 pub fn socket_of(domain: Domain, kind: Kind, protocol: i32) -> io::Result<OwnedFd> {

@@ -16,7 +16,7 @@ struct Program {
     maker: Option<&'static str>,
 }
 
-const PROGRAMS: [Program; 16] = [
+const PROGRAMS: [Program; 17] = [
     Program {
         name: "nc",
         package: "netcat-openbsd",
@@ -64,6 +64,11 @@ const PROGRAMS: [Program; 16] = [
     },
     Program {
         name: "unshare",
+        package: "util-linux",
+        maker: None,
+    },
+    Program {
+        name: "setpriv",
         package: "util-linux",
         maker: None,
     },

@@ -19,6 +19,6 @@ pub use stream::UnixStream;
 fn name(addr: SockAddr) -> UnixAddr {
     match addr {
         SockAddr::Unix(name) => name,
-        SockAddr::Inet(_) => UnixAddr::Unnamed,
+        SockAddr::Inet(_) | SockAddr::Link(_) => UnixAddr::Unnamed,
     }
 }

@@ -16,8 +16,29 @@ const INSIDE: &str = "GANNET_TEST_NAMESPACE";
 /// If a namespace cannot be made, as without root, and `GANNET_SKIP` does not name `unshare`.
 #[track_caller]
 pub(crate) fn in_namespace(name: &str, test: impl FnOnce()) {
-    if std::env::var(INSIDE).is_ok_and(|inside| inside == name) {
+    again(name, &[], || {
         ip("link set lo up");
+        test();
+    });
+}
+
+/// Runs `test`, which is the test called `name`, in a namespace as [`in_namespace`] does, but without
+/// `CAP_NET_RAW`.
+///
+/// # Panics
+/// As [`in_namespace`].
+#[track_caller]
+pub(crate) fn without_raw_sockets(name: &str, test: impl FnOnce()) {
+    if !programs::has("setpriv") {
+        return;
+    }
+    again(name, &["setpriv", "--bounding-set=-net_raw"], test);
+}
+
+/// Starts this binary again for one test, in a namespace and by the program `by`; in there, runs it.
+#[track_caller]
+fn again(name: &str, by: &[&str], test: impl FnOnce()) {
+    if std::env::var(INSIDE).is_ok_and(|inside| inside == name) {
         return test();
     }
     if !programs::has("unshare") || !programs::has("ip") || !programs::has("tc") {
@@ -26,6 +47,7 @@ pub(crate) fn in_namespace(name: &str, test: impl FnOnce()) {
     let binary = std::env::current_exe().expect("a test has a binary");
     let output = Command::new("unshare")
         .args(["--map-root-user", "--net"])
+        .args(by)
         .arg(binary)
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(INSIDE, name)
