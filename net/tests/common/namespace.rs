@@ -36,13 +36,15 @@ pub(crate) fn without_raw_sockets(name: &str, test: impl FnOnce()) {
 }
 
 /// Starts this binary again for one test, in a namespace and by the program `by`; in there, runs it.
+/// Returns whether it has run, as the one that started it is told.
 #[track_caller]
-fn again(name: &str, by: &[&str], test: impl FnOnce()) {
+pub(crate) fn again(name: &str, by: &[&str], test: impl FnOnce()) -> bool {
     if std::env::var(INSIDE).is_ok_and(|inside| inside == name) {
-        return test();
+        test();
+        return false;
     }
     if !programs::has("unshare") || !programs::has("ip") || !programs::has("tc") {
-        return;
+        return false;
     }
     let binary = std::env::current_exe().expect("a test has a binary");
     let output = Command::new("unshare")
@@ -57,6 +59,7 @@ fn again(name: &str, by: &[&str], test: impl FnOnce()) {
     let text = String::from_utf8_lossy(&text);
     let ran = text.contains("1 passed");
     assert!(output.status.success() && ran, "in a namespace:\n{text}");
+    true
 }
 
 /// Runs `ip` with these arguments.
