@@ -150,7 +150,12 @@ fn ipv6_members_receive_by_their_link() {
         add_link("gn0", "fd77::1/64");
         run(async {
             let config = ListenConfig::new();
-            for group in ["[ff02::db8:0:114%gn0]:0", "[ff05::db8:0:114]:0"] {
+            for group in [
+                "[ff02::db8:0:114%gn0]:0",
+                "[ff02::db8:0:114]:0",
+                "[ff01::db8:0:114]:0",
+                "[ff05::db8:0:114]:0",
+            ] {
                 let member = config.listen_multicast("udp6", group, Some("gn0"));
                 let member = member.await.unwrap();
                 let mut to = member.local_addr().unwrap();

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use gannet_sys::interface;
 
+use crate::addr::Addr;
 use crate::error::{AddrError, Op, OpError, syscall};
 use crate::listen::ListenConfig;
 use crate::network::{Protocol, ToNetwork};
@@ -15,7 +16,8 @@ use crate::udp::UdpSocket;
 impl ListenConfig {
     /// Opens a UDP socket that receives what is sent to a multicast group: `address` is the group and
     /// a port, such as `224.0.0.251:5353`. With `interface` it joins on the interface of that name
-    /// and sends multicast by it; otherwise the kernel chooses.
+    /// and sends multicast by it, and a group of one link is that of its link; otherwise the kernel
+    /// chooses.
     ///
     /// The order of system calls is that of UDP, with `SO_REUSEADDR` before the hook, and after
     /// `bind` the interface and the group. Several sockets may have the same group and port; each
@@ -60,6 +62,7 @@ impl ListenConfig {
         let (network, group) = self
             .resolve(network.to_network(), address.to_string())
             .await?;
+        let group = zoned(group, interface);
         let listened = |err| OpError::new(Op::Listen, network.as_str(), err).to(group.clone());
         let ip = group.socket_addr().map(|group| group.ip());
         let ip = match ip.filter(|ip| ip.to_canonical().is_multicast()) {
@@ -81,6 +84,25 @@ impl ListenConfig {
         Ok(socket)
     }
 }
+
+/// Gives a group of one link the interface as its zone, without which it cannot be bound to.
+fn zoned(group: Addr, name: Option<&str>) -> Addr {
+    let scope = |ip: &Ipv6Addr| ip.octets()[1] & 0x0f;
+    match (group, name) {
+        (Addr::Udp(SocketAddr::V6(mut addr)), Some(name))
+            if addr.scope_id() == 0 && addr.ip().is_multicast() && scope(addr.ip()) <= LINK =>
+        {
+            // An interface that there is not is an error of binding.
+            addr.set_scope_id(interface::index(name).unwrap_or(0));
+            Addr::Udp(addr.into())
+        }
+        (group, _) => group,
+    }
+}
+
+/// The scope of a group that does not leave the link; smaller ones do not leave the machine.
+/// Reference: [RFC 4291, section 2.7](https://www.rfc-editor.org/rfc/rfc4291#section-2.7).
+const LINK: u8 = 2;
 
 impl UdpSocket {
     /// Receives what is sent to `group`, too, on the interface of this name or on one of the kernel's
