@@ -3,6 +3,7 @@
 //! Shows `Server` (limits, draining on a signal, panics that end one connection) and `send_file`: a
 //! file of any size goes from the kernel's cache to the socket, and the program holds none of it. It
 //! answers GET and HEAD with ranges, keeps connections, and bounds what a client may make it hold.
+//! The kernel keeps it inside its folder, whatever links are put there meanwhile (`openat2`).
 //!
 //! ```text
 //! cargo run --release --example files -- /usr/share/doc 127.0.0.1:8080

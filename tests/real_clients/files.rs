@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::process::Process;
 use crate::support::sockets::{open_fds, resident};
@@ -40,6 +41,8 @@ impl Files {
         std::fs::write(dir.path().join("secret"), b"secret").expect("a file is written");
         symlink(dir.path(), root.join("out")).expect("a link is made");
         symlink("big", root.join("link")).expect("a link is made");
+        symlink("../secret", root.join("stolen")).expect("a link is made");
+        symlink(root.join("big"), root.join("absolute")).expect("a link is made");
         let root = root.to_str().expect("UTF-8").to_owned();
         let process = Process::example("files", &[&root, "127.0.0.1:0", "--workers", "2"]);
         let addr = process.line("listening tcp ");
@@ -217,6 +220,8 @@ fn files_serves_nothing_outside_of_its_folder() {
         "/out/secret",
         "//../secret",
         "/out",
+        "/stolen",
+        "/absolute",
         "/nothing",
         "/folder",
         "/index.html/x",
@@ -228,6 +233,71 @@ fn files_serves_nothing_outside_of_its_folder() {
     let made = Command::new("mkfifo").arg(&fifo).status();
     assert!(made.expect("mkfifo runs").success());
     files.check(&[], "/fifo", "404", b"404 Not Found\n");
+}
+
+/// Somebody swaps a file for a link that leads outside, again and again: it is one or the other that
+/// is opened, and never the link.
+#[test]
+fn files_follows_no_link_that_is_put_in_meanwhile() {
+    let _watchdog = Watchdog::start(LIMIT * 4);
+    let files = Files::start();
+    let root = files.dir.path().join("root");
+    let requests = "GET /door HTTP/1.1\r\nHost: x\r\n\r\n".repeat(99)
+        + "GET /door HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    std::fs::write(root.join("door"), b"public").expect("a file is written");
+    assert_eq!(
+        files.talk(requests.as_bytes()).matches("public").count(),
+        100
+    );
+    let done = AtomicBool::new(false);
+    let answers: Vec<String> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (next, door) = (root.join("next"), root.join("door"));
+            while !done.load(Ordering::Relaxed) {
+                symlink("../secret", &next).expect("a link is made");
+                std::fs::rename(&next, &door).expect("it takes its place");
+                std::fs::write(&next, b"public").expect("a file is written");
+                std::fs::rename(&next, &door).expect("it takes its place");
+            }
+        });
+        let answers = (0..20).map(|_| files.talk(requests.as_bytes())).collect();
+        done.store(true, Ordering::Relaxed);
+        answers
+    });
+    for answer in answers {
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 100);
+        assert!(!answer.contains("secret"), "what lies outside was served");
+    }
+    files.ends_well();
+}
+
+/// Where the kernel does not keep an opening inside the folder, no link is followed.
+#[test]
+fn files_without_openat2_follows_no_link() {
+    if !programs::has("curl") || !programs::has("strace") {
+        return;
+    }
+    let _watchdog = Watchdog::start(LIMIT * 4);
+    for errno in ["ENOSYS", "EPERM"] {
+        let files = Files::start();
+        let inject = format!("inject=openat2:error={errno}");
+        let traced = Traced::attach(&files.process, &["-e", "trace=openat2", "-e", &inject]);
+        files.check(&[], "/big", "200", &pattern(BIG_LEN));
+        files.check(&[], "/", "200", b"the index");
+        files.check(&[], "/folder/a%20name", "200", b"with a space");
+        for path in [
+            "/link",
+            "/stolen",
+            "/absolute",
+            "/out/secret",
+            "/nothing",
+            "/folder",
+        ] {
+            files.check(&[], path, "404", b"404 Not Found\n");
+        }
+        let trace = traced.detach();
+        assert_eq!(count(&trace, "openat2", "(INJECTED)"), 11, "{trace}");
+    }
 }
 
 #[test]
