@@ -21,7 +21,7 @@ const END_LIMIT: Duration = Duration::from_secs(30);
 const STRACE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A child that does not outlive its handle.
-struct Reaped(Child);
+pub(crate) struct Reaped(Child);
 
 impl Drop for Reaped {
     fn drop(&mut self) {
@@ -36,6 +36,13 @@ fn start_self(words: &[String]) -> Result<Reaped, String> {
     // Not its path: the program at that may have been built anew since the measurement began.
     let program = "/proc/self/exe";
     start(Command::new(program).args(words).stdout(Stdio::piped()))
+}
+
+/// Starts another program, and passes on the lines that it prints.
+pub(crate) fn start_told(command: &mut Command) -> Result<(Reaped, Receiver<String>), String> {
+    let mut child = start(command.stdout(Stdio::piped()))?;
+    let lines = lines_of(child.0.stdout.take());
+    Ok((child, lines))
 }
 
 fn start(command: &mut Command) -> Result<Reaped, String> {
@@ -96,6 +103,7 @@ impl Server {
             .map_err(|_| format!("{} did not start", rival.name()))?;
         let addr = line
             .strip_prefix("listening ")
+            .map(|addr| addr.strip_prefix("tcp ").unwrap_or(addr))
             .ok_or_else(|| format!("not an address: {line}"))?;
         Ok(Self {
             addr: addr.to_owned(),
@@ -275,7 +283,7 @@ pub(crate) fn perf_stat(
 }
 
 /// Collects lines until their source ends.
-fn lines_before(lines: &Receiver<String>, limit: Duration) -> Result<String, String> {
+pub(crate) fn lines_before(lines: &Receiver<String>, limit: Duration) -> Result<String, String> {
     let mut text = String::new();
     loop {
         match lines.recv_timeout(limit) {

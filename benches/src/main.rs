@@ -28,10 +28,11 @@ usage: gannet-benches [SUBJECT]... [OPTION]...
            Compares the rivals and prints a Markdown table for each subject; all without a name,
            but for fds and those of sessions.
            SUBJECT: echo, single, tail, tail-2, echo-2, mixed, deadline, churn, idle, idle-18k, udp,
-           open, blocking, fds, relay, those of `inside`, and when they are named roam-idle, roam-forged,
+           open, blocking, fds, relay, files, those of `inside`, and when they are named roam-idle, roam-forged,
            roam-seal
            --record (writes benches/RESULTS.md and its charts; other subjects' sections stay)
            --quick (raw, gannet and tokio, two short rounds, nothing counted)
+           --congestion NAME (of TCP; in a network of their own, so as root)
            --no-counts (no instructions and system calls)
            --rivals A,B,...   --rounds N        --seconds S       --connections N
            --workers N        --size BYTES (64) --open-rate R     --deadline
@@ -51,18 +52,20 @@ usage: gannet-benches [SUBJECT]... [OPTION]...
            Sessions: roam-idle, roam-forged, roam-seal.   --connections N (5000)   --seconds S (3)
        gannet-benches serve RIVAL
            Serves until SIGTERM or the end of standard input; prints `listening ADDR[,ADDR]...`.
-           RIVAL: raw, gannet, gannet-ct, tokio, tokio-ct, smol, monoio, monoio-uring, may, go
+           RIVAL: raw, gannet, gannet-ct, tokio, tokio-ct, smol, monoio, monoio-uring, may, go, nginx
            --addr IP:PORT (127.0.0.1:0)   --workers N (1)   --deadline   --cpu N
            --lazy (no buffer while idle)  --descriptors N (as ulimit -n)
            --datagrams N (N UDP sockets in place of connections)
            --blocker (a task beside the connections blocks its worker for 100 ms, and again)
-           --relay (to the local port that a connection's first two bytes name, both ways)
+           --relay IP:PORT (to there, both ways; gannet becomes its example proxy)
+           --files DIR (those in its folder root; gannet becomes its example files; nginx)
        gannet-benches load KIND ADDR[,ADDR]...
            KIND: echo, churn (connect, one request, close), udp, idle (needs --pid), fds,
-           relay (one stream through the server and back into this process)
+           relay (a stream of iperf3, needs --upstream), file (/file, again and again)
            --connections N (64)   --seconds S (3) or --requests N   --warmup S (0.3)
            --open-rate R          --size BYTES (64)   --hold S (1: idle, fds)   --talk (idle)
            --silent N (echo: so many more connections that never talk)
+           --upstream IP:PORT (relay: where the server relays to)
            --deadline S (10: fails when nothing comes back for so long)
            --pid SERVER (adds its costs)   --cpu N
            --gate (prints `ready` after the warm-up, `done` at the end, waits for a line each time)
@@ -96,7 +99,7 @@ fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
 }
 
 fn serve(words: &[String]) -> Result<(), Box<dyn Error>> {
-    let switches = ["--blocker", "--deadline", "--lazy", "--relay"];
+    let switches = ["--blocker", "--deadline", "--lazy"];
     let args = Args::parse(
         words,
         &switches,
@@ -105,6 +108,8 @@ fn serve(words: &[String]) -> Result<(), Box<dyn Error>> {
             "--cpu",
             "--datagrams",
             "--descriptors",
+            "--files",
+            "--relay",
             "--workers",
         ],
     )?;
@@ -125,7 +130,8 @@ fn server_options(args: &Args) -> Result<Options, Problem> {
         deadline: args.has("--deadline"),
         lazy: args.has("--lazy"),
         blocker: args.has("--blocker"),
-        relay: args.has("--relay"),
+        relay: args.value("--relay")?,
+        files: args.value("--files")?,
         cpu: args.value("--cpu")?,
         datagrams: match args.value::<u64>("--datagrams")? {
             Some(_) => Some(args.count("--datagrams", 1, 1..=10_000)? as usize),
@@ -137,6 +143,9 @@ fn server_options(args: &Args) -> Result<Options, Problem> {
         return Err(format!(
             "{addr} is not a loopback address: benches stay on this machine"
         ));
+    }
+    if options.relay.is_some_and(|addr| !addr.ip().is_loopback()) {
+        return Err("--relay must name a loopback address".to_owned());
     }
     if options.deadline && options.lazy {
         return Err("--deadline and --lazy cannot go together".to_owned());

@@ -19,6 +19,8 @@ pub(crate) struct Usage {
     switches_by_task: BTreeMap<u32, Switches>,
     /// Resident memory, in bytes.
     pub(crate) rss_bytes: u64,
+    /// The most that it ever was, in bytes.
+    pub(crate) peak_rss_bytes: u64,
 }
 
 /// Context switches of one task, by their cause.
@@ -56,11 +58,13 @@ impl Usage {
     /// Reads process `pid`.
     pub(crate) fn read(pid: u32) -> io::Result<Self> {
         let (user_ticks, system_ticks) = parse_stat(&read(pid, "stat")?).ok_or_else(malformed)?;
-        let rss_kib = status_field(&read(pid, "status")?, "VmRSS").ok_or_else(malformed)?;
+        let status = read(pid, "status")?;
+        let kib = |name| status_field(&status, name).ok_or_else(malformed);
         let mut usage = Self {
             user_ticks,
             system_ticks,
-            rss_bytes: rss_kib * 1024,
+            rss_bytes: kib("VmRSS")? * 1024,
+            peak_rss_bytes: kib("VmHWM")? * 1024,
             ..Self::default()
         };
         for entry in fs::read_dir(path(pid, "task"))? {
@@ -234,6 +238,7 @@ mod tests {
             user_ticks,
             system_ticks,
             rss_bytes: 0,
+            peak_rss_bytes: 0,
         };
         let before = reading(&[(1, 10, 5)], 1, 0);
         let after = reading(&[(1, 90, 8), (2, 20, 4)], 3, 6);
@@ -247,6 +252,7 @@ mod tests {
     fn read_of_this_process_finds_memory_and_descriptors() {
         let usage = Usage::read(std::process::id()).unwrap();
         assert!(usage.rss_bytes > 4096);
+        assert!(usage.peak_rss_bytes >= usage.rss_bytes);
         assert!(!usage.cpu_by_task.is_empty());
         assert!(open_descriptors(std::process::id()).unwrap() >= 3);
     }

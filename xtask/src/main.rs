@@ -89,10 +89,28 @@ fn run(request: Request) -> Result<(), String> {
     }
 }
 
+/// Subjects of the benchmarks in which an example stands for gannet, and the program beside it.
+const PROGRAM_SUBJECTS: [(&str, &str, &str); 2] =
+    [("relay", "proxy", "iperf3"), ("files", "files", "nginx")];
+
 fn bench(arguments: &[String]) -> Result<(), String> {
     match arguments {
         [subject, names @ ..] if subject == "roam" => return soak::measure(names),
         _ => {}
+    }
+    let is_measured = |subject: &str| {
+        let all = arguments.first().is_none_or(|word| word.starts_with("--"));
+        all || arguments.iter().any(|word| word == subject)
+    };
+    for (subject, example, program) in PROGRAM_SUBJECTS {
+        if is_measured(subject) {
+            // Without its program the subject, or a rival in it, is left out, which is told there.
+            if let Err(error) = programs::need(program) {
+                println!("{error}");
+            }
+            let mut command = tools::cargo();
+            tools::run(command.args(["build", "--release", "--example", example]))?;
+        }
     }
     let mut command = tools::cargo();
     command

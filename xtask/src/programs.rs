@@ -142,6 +142,14 @@ pub(crate) fn prepare() -> Vec<&'static str> {
     names
 }
 
+/// Installs a program whose package has its name, unless it is here.
+pub(crate) fn need(name: &str) -> Result<(), String> {
+    if tools::on_path(name) {
+        return Ok(());
+    }
+    install(&[name])
+}
+
 /// Installs Debian packages; an error if that is not possible here, or failed for some.
 pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
     let wanted = packages.join(" ");

@@ -72,6 +72,7 @@ const USUAL: Subject = Subject {
     variants: ONE_AND_TWO,
     connections: 1,
     workers: 1,
+    unpinned: false,
     rounds: 5,
     seconds: 1.0,
     pace: Pace::Closed,

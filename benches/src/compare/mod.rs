@@ -9,8 +9,11 @@
 //! table, and the others go on.
 
 mod bars;
+mod bulk;
 mod chart;
+mod congestion;
 mod counts;
+mod ground;
 mod inside;
 mod machine;
 mod network;
@@ -21,6 +24,7 @@ mod stats;
 mod subject;
 mod table;
 
+use self::ground::Ground;
 use self::machine::Machine;
 use self::plan::{OPTIONS, Plan, SWITCHES};
 use self::record::Record;
@@ -32,7 +36,12 @@ use crate::report::Report;
 use crate::server::Rival;
 
 /// All subjects, in the order of the tables.
-const SUBJECTS: &[&[Subject]] = &[network::SUBJECTS, inside::SUBJECTS, roam::SUBJECTS];
+const SUBJECTS: &[&[Subject]] = &[
+    network::SUBJECTS,
+    bulk::SUBJECTS,
+    inside::SUBJECTS,
+    roam::SUBJECTS,
+];
 /// How often a measurement is tried that other processes disturb,
 const TRIES: usize = 3;
 /// and what they may use, in percent of a processor: the clock's ticks alone look like some.
@@ -48,6 +57,9 @@ pub(crate) fn run(words: &[String]) -> Result<(), String> {
         .into_iter()
         .map(|subject| Plan::new(subject, &args));
     let plans = plans.collect::<Result<Vec<_>, _>>()?;
+    if let Some(name) = args.value::<String>("--congestion")? {
+        congestion::choose(&name).map_err(|err| format!("--congestion {name}: {err}"))?;
+    }
     let machine = Machine::here();
     let mut record = args.has("--record").then(|| Record::open(&machine, words));
     println!("{machine}\n");
@@ -115,6 +127,7 @@ fn measure(plan: &mut Plan) -> Result<Vec<Row>, Problem> {
         let rate = half_of_raw(plan)?;
         plan.set_rate(rate);
     }
+    plan.stand_on(Ground::prepare(plan.subject)?);
     let (subject, mut rows) = (plan.subject, rows(plan));
     for round in 1..=plan.rounds {
         for row in &mut rows {

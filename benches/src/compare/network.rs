@@ -3,15 +3,17 @@
 use super::subject::{
     Against, Bar, Base, Bound, Column, Count, PLAIN, Pace, Pick, Subject, Variant, Work, column,
 };
-use crate::server::Rival::{self, Gannet, GannetCt, Go, May, Monoio, Raw, Smol, Tokio, TokioCt};
+use crate::server::Rival::{
+    self, Gannet, GannetCt, Go, May, Monoio, MonoioUring, Raw, Smol, Tokio, TokioCt,
+};
 
 const P50: Column = column("p50 µs", "p50_us", 1);
 const P99: Column = column("p99 µs", "p99_us", 1);
 const P999: Column = column("p99.9 µs", "p999_us", 1);
 const MAX: Column = column("max µs", "max_us", 0);
 const RATE: Column = column("requests/s", "requests_per_second", 0);
-const SERVER_CPU: Column = column("server CPU %", "server_cpu_percent", 0);
-const GENERATOR_CPU: Column = column("generator CPU %", "generator_cpu_percent", 0);
+pub(super) const SERVER_CPU: Column = column("server CPU %", "server_cpu_percent", 0);
+pub(super) const GENERATOR_CPU: Column = column("generator CPU %", "generator_cpu_percent", 0);
 const CPU: Column = column("CPU µs each", "server_cpu_us", 2);
 const USER: Column = column("user µs each", "server_user_us", 3);
 const SYSTEM: Column = column("system µs each", "server_system_us", 3);
@@ -21,17 +23,35 @@ const INSTRUCTIONS: Column = column("instructions each", "instructions", 0);
 const SYSTEM_CALLS: Column = column("system calls each", "system_calls", 3);
 const WAKE_CALLS: Column = column("futex and eventfd calls each", "wake_calls", 4);
 const MIB: f64 = 1.0 / (1024.0 * 1024.0);
-const RSS: Column = Column {
+pub(super) const RSS: Column = Column {
     scale: MIB,
     ..column("RSS MiB", "server_rss_bytes", 1)
 };
 
-const ALL: &[Rival] = &Rival::ALL;
+/// All but nginx, which echoes nothing.
+const ALL: &[Rival] = &[
+    Raw,
+    Gannet,
+    GannetCt,
+    Tokio,
+    TokioCt,
+    Smol,
+    Monoio,
+    MonoioUring,
+    May,
+    Go,
+];
 /// Those with more than one thread that share the work.
 const THREADED: &[Rival] = &[Raw, Gannet, Tokio, Smol, Monoio, May, Go];
 const RAW_AND_TOKIO: &[Base] = &[Base::Rival(Raw), Base::Rival(Tokio)];
 
-const fn ratio(text: &'static str, figure: &'static str, rival: Rival, bound: Bound) -> Bar {
+/// Makes a bar on the ratio to a rival's figure.
+pub(super) const fn ratio(
+    text: &'static str,
+    figure: &'static str,
+    rival: Rival,
+    bound: Bound,
+) -> Bar {
     Bar {
         text,
         figure,
@@ -42,7 +62,7 @@ const fn ratio(text: &'static str, figure: &'static str, rival: Rival, bound: Bo
 }
 
 /// What most subjects have in common.
-const USUAL: Subject = Subject {
+pub(super) const USUAL: Subject = Subject {
     name: "",
     title: "",
     head: "",
@@ -51,6 +71,7 @@ const USUAL: Subject = Subject {
     variants: PLAIN,
     connections: 64,
     workers: 1,
+    unpinned: false,
     rounds: 5,
     seconds: 1.0,
     pace: Pace::Closed,
@@ -67,7 +88,7 @@ const USUAL: Subject = Subject {
 /// The subjects, in the order of the tables.
 pub(crate) const SUBJECTS: &[Subject] = &[
     ECHO, SINGLE, TAIL, TAIL_2, ECHO_2, MIXED, DEADLINE, CHURN, IDLE, IDLE_18K, UDP, OPEN,
-    BLOCKING, FDS, RELAY,
+    BLOCKING, FDS,
 ];
 
 const ECHO: Subject = Subject {
@@ -504,49 +525,6 @@ connection ends. Rivals whose accept fails pause 10 ms. Noise: the clock tick, a
         },
         column("served while all wait", "served_while_all_wait", 0),
         column("dropped", "dropped", 0),
-    ],
-    ..USUAL
-};
-
-const RELAY: Subject = Subject {
-    name: "relay",
-    title: "Relay of one stream, 1 worker",
-    head: "\
-Measured: one stream that goes through the server to a sink, by what each rival has for the purpose:
-gannet's and tokio's `copy_bidirectional`; all that arrives is compared with what was sent. Unit: MiB a
-second, so more is better; costs are those of the server, each MiB. Floor: none. Rival: tokio. Noise:
-sender and receiver share one processor and are its limit (generator CPU %); the costs tell more.",
-    work: Work::Load("relay"),
-    rivals: &[Gannet, Tokio],
-    variants: &[Variant {
-        server: &["--relay"],
-        ..PLAIN[0]
-    }],
-    connections: 1,
-    key: column("MiB/s", "mib_per_second", 0),
-    bases: &[Base::Rival(Tokio)],
-    columns: &[
-        CPU,
-        USER,
-        SYSTEM,
-        SWITCHES,
-        SERVER_CPU,
-        GENERATOR_CPU,
-        RSS,
-    ],
-    bars: &[
-        ratio(
-            "throughput of tokio",
-            "mib_per_second",
-            Tokio,
-            Bound::AtLeast(1.4),
-        ),
-        ratio(
-            "CPU a MiB of tokio's",
-            "server_cpu_us",
-            Tokio,
-            Bound::AtMost(0.35),
-        ),
     ],
     ..USUAL
 };

@@ -4,12 +4,15 @@ use std::fmt;
 use std::thread;
 use std::time::Duration;
 
+use super::congestion;
+use super::ground::Ground;
 use super::subject::{Subject, Variant, Work};
 use crate::args::{Args, Problem};
 use crate::server::Rival;
 
 /// Options of the command line.
 pub(super) const OPTIONS: &[&str] = &[
+    "--congestion",
     "--connections",
     "--open-rate",
     "--rivals",
@@ -44,8 +47,9 @@ struct Pins {
 }
 
 impl Pins {
-    fn choose(args: &Args, workers: u64) -> Result<Option<Self>, Problem> {
+    fn choose(subject: &Subject, args: &Args, workers: u64) -> Result<Option<Self>, Problem> {
         let (same, free) = (args.has("--same-cpu"), args.has("--no-pin"));
+        let free = free || (subject.unpinned && !same);
         if same && (free || workers != 1) {
             return Err("--same-cpu goes with one worker, and not with --no-pin".to_owned());
         }
@@ -79,6 +83,7 @@ pub(super) struct Plan {
     open_rate: Option<f64>,
     /// Words for the generator.
     load: Vec<String>,
+    ground: Ground,
 }
 
 impl Plan {
@@ -106,12 +111,18 @@ impl Plan {
             connections: args.count("--connections", subject.connections, 1..=100_000)?,
             workers,
             seconds: args.seconds("--seconds", seconds)?.as_secs_f64(),
-            pins: Pins::choose(args, workers)?,
+            pins: Pins::choose(subject, args, workers)?,
             deadline: args.has("--deadline"),
             held: args.has("--held"),
             open_rate: args.value("--open-rate")?,
             load,
+            ground: Ground::default(),
         })
+    }
+
+    /// Sets what the loads need beside their servers, for as long as this plan is there.
+    pub(super) fn stand_on(&mut self, ground: Ground) {
+        self.ground = ground;
     }
 
     /// Tells whether the rate of requests must be found out first.
@@ -143,12 +154,13 @@ impl Plan {
         if self.is_lazy(rival) {
             words.push("--lazy".to_owned());
         }
+        words.extend_from_slice(&self.ground.server);
         words
     }
 
     /// Returns the words for the generator that do not say how long it runs.
     pub(super) fn load_words(&self, variant: &Variant) -> Vec<String> {
-        let mut words = self.load.clone();
+        let mut words = [&self.load[..], &self.ground.load].concat();
         words.extend(["--connections".to_owned(), self.connections.to_string()]);
         words.extend(variant.load.iter().map(|&word| word.to_owned()));
         if let Some(pins) = self.pins {
@@ -228,6 +240,9 @@ impl fmt::Display for Plan {
         for word in &self.load {
             write!(f, " {word}")?;
         }
+        if let Work::Load("relay" | "file") = self.subject.work {
+            write!(f, ", TCP by {}", congestion::current())?;
+        }
         f.write_str(".")
     }
 }
@@ -264,6 +279,7 @@ mod tests {
         let (server, generator) = (0, 0);
         let pins = plan("churn --same-cpu").unwrap().pins;
         assert_eq!(pins, Some(Pins { server, generator }));
+        assert_eq!(plan("relay").unwrap().pins, None);
         assert!(plan("churn --same-cpu --workers 2").is_err());
         assert!(plan("churn --same-cpu --no-pin").is_err());
     }

@@ -13,6 +13,7 @@ const USUAL: Subject = Subject {
     variants: PLAIN,
     connections: 1,
     workers: 1,
+    unpinned: false,
     rounds: 3,
     seconds: 3.0,
     pace: Pace::Closed,

@@ -160,6 +160,8 @@ pub(crate) struct Subject {
     /// Workers unless told otherwise. One has a processor of its own; with more of them nothing is
     /// pinned, and server and generator share all processors.
     pub(crate) workers: u64,
+    /// Leaves one worker and its generator unpinned as well.
+    pub(crate) unpinned: bool,
     /// Rounds unless told otherwise.
     pub(crate) rounds: u64,
     /// Seconds a measurement unless told otherwise.

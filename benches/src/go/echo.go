@@ -1,5 +1,5 @@
 // An echo server on Go's runtime, of the same shape as the other rivals: a goroutine a connection, or
-// a goroutine a socket of datagrams. Ends with its standard input.
+// a goroutine a socket of datagrams; or a relay. Ends with its standard input.
 package main
 
 import (
@@ -22,6 +22,7 @@ var (
 	datagrams = flag.Int("datagrams", 0, "echo datagrams on so many sockets instead")
 	blocking  = flag.Duration("block", 0, "block a thread for so long, again and again; 0: never")
 	unblocked = flag.Duration("block-pause", 10*time.Millisecond, "sleep so long between")
+	upstream  = flag.String("relay", "", "relay to there instead")
 	lazy      = flag.Bool("lazy", false, "no buffer while idle")
 )
 
@@ -52,7 +53,9 @@ func acceptAll() {
 			continue
 		}
 		// Go sets TCP_NODELAY by itself.
-		if *lazy {
+		if *upstream != "" {
+			go relay(conn)
+		} else if *lazy {
 			go echoLazily(conn)
 		} else {
 			go echo(conn)
@@ -67,6 +70,26 @@ func block() {
 		syscall.Nanosleep(&span, nil)
 		time.Sleep(*unblocked)
 	}
+}
+
+// Both directions by io.Copy, which splices between connections; the end of one is passed on.
+func relay(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("tcp4", *upstream)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	var both sync.WaitGroup
+	copy := func(to, from net.Conn) {
+		defer both.Done()
+		io.Copy(to, from)
+		to.(*net.TCPConn).CloseWrite()
+	}
+	both.Add(2)
+	go copy(server, client)
+	go copy(client, server)
+	both.Wait()
 }
 
 func echo(conn net.Conn) {

@@ -1,5 +1,5 @@
-//! The load generator: one thread on raw epoll (a relay's has two that block), so that it costs the
-//! same whomever it talks to.
+//! The load generator: one thread on raw epoll (but for files, where it blocks, and relays, where it is iperf3),
+//! so that it costs the same whomever it talks to.
 //!
 //! Each kind of load has a file. All of them are bounded in time and count, talk to loopback only,
 //! verify every byte that comes back, and read the server's cost from `/proc` when told its PID.
@@ -10,6 +10,7 @@ mod datagrams;
 mod descriptors;
 mod echo;
 mod engine;
+mod file;
 mod idle;
 mod relay;
 
@@ -35,6 +36,7 @@ const OPTIONS: &[&str] = &[
     "--seconds",
     "--silent",
     "--size",
+    "--upstream",
     "--warmup",
 ];
 const SWITCHES: &[&str] = &["--gate", "--talk"];
@@ -43,6 +45,8 @@ const CONNECTIONS_MAX: u64 = 100_000;
 const REQUESTS_MAX: u64 = 1_000_000_000;
 /// Bytes of a request of the loads that do not let it be chosen.
 const REQUEST_SIZE: usize = 64;
+/// Bytes of a unit of the loads that move many.
+const MIB: u64 = 1 << 20;
 
 /// The line that tells of the end of the warm-up, where there is a gate.
 pub(crate) const READY: &str = "ready";
@@ -52,7 +56,7 @@ pub(crate) const DONE: &str = "done";
 /// Runs `load KIND ADDR ...`, which prints its report.
 pub(crate) fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
     let Some((kind, words)) = words.split_first() else {
-        return Err("load needs a kind: echo, churn, udp, idle, fds or relay".into());
+        return Err("load needs a kind: echo, churn, udp, idle, fds, relay or file".into());
     };
     let args = Args::parse(words, SWITCHES, OPTIONS)?;
     let settings = Settings::parse(&args)?;
@@ -63,8 +67,9 @@ pub(crate) fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
         "idle" => idle::run,
         "fds" => descriptors::run,
         "relay" => relay::run,
+        "file" => file::run,
         _ => {
-            let there = "echo, churn, udp, idle, fds, relay";
+            let there = "echo, churn, udp, idle, fds, relay, file";
             return Err(format!("unknown load {kind}; there are {there}").into());
         }
     };
@@ -102,6 +107,8 @@ struct Settings {
     /// Has each idle connection exchange one request first.
     talk: bool,
     pid: Option<u32>,
+    /// Where the server relays to.
+    upstream: Option<SocketAddrV4>,
     gate: Gate,
 }
 
@@ -138,6 +145,10 @@ impl Settings {
             hold: args.seconds("--hold", 1.0)?,
             talk: args.has("--talk"),
             pid: args.value("--pid")?,
+            upstream: match args.value::<String>("--upstream")? {
+                Some(text) => Some(parse_targets(&text)?[0]),
+                None => None,
+            },
             gate: Gate {
                 used: args.has("--gate"),
             },
@@ -229,10 +240,10 @@ impl Stretch {
     fn stop(self, settings: &Settings) -> io::Result<Measured> {
         let elapsed = self.started.elapsed();
         let after = settings.server()?;
-        let server = self.server.zip(after).map(|(before, after)| {
-            let rss_bytes = after.rss_bytes;
-            (after.since(&before), rss_bytes)
-        });
+        let server = self
+            .server
+            .zip(after)
+            .map(|(before, after)| (after.since(&before), after));
         let generator = Usage::read(std::process::id())?.since(&self.generator);
         Ok(Measured {
             elapsed,
@@ -246,7 +257,8 @@ impl Stretch {
 /// What a [`Stretch`] found.
 struct Measured {
     elapsed: Duration,
-    server: Option<(Spent, u64)>,
+    /// And the server's last reading.
+    server: Option<(Spent, Usage)>,
     generator: Spent,
     /// What the machine as a whole spent, these two included.
     busy: Duration,
@@ -262,10 +274,11 @@ impl Measured {
             &format!("{name}_per_second"),
             units as f64 / seconds.max(1e-9),
         );
-        if let Some((spent, rss_bytes)) = self.server {
-            report.add_spent("server", spent, units, self.elapsed);
-            report.add("server_rss_bytes", rss_bytes as f64);
-            let ours = [spent, self.generator].map(|it| it.user + it.system);
+        if let Some((spent, last)) = &self.server {
+            report.add_spent("server", *spent, units, self.elapsed);
+            report.add("server_rss_bytes", last.rss_bytes as f64);
+            report.add("server_peak_mib", last.peak_rss_bytes as f64 / MIB as f64);
+            let ours = [spent, &self.generator].map(|it| it.user + it.system);
             let others = self.busy.saturating_sub(ours.iter().sum());
             report.add("others_cpu_percent", others.as_secs_f64() / seconds * 100.0);
         }

@@ -1,95 +1,130 @@
-//! `load relay`: one stream through the server, which relays it to a sink in this process.
-//!
-//! The first two bytes of the connection are the port of the sink, big-endian. What goes in repeats
-//! every 256 KiB, and all that comes out is compared with it. Two threads that block, as a sender and a
-//! receiver have.
+//! `load relay`: one stream of iperf3, through the server to an iperf3 that it relays to.
 
 use std::error::Error;
-use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
+use std::process::Command;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use super::{Settings, Span, Stretch};
+use super::{MIB, Settings, Span, Stretch};
+use crate::children::{lines_before, start_told};
+use crate::procfs::Spent;
 use crate::report::Report;
 
-/// What goes in again and again.
-const PATTERN_LEN: usize = 256 << 10;
-const MIB: u64 = 1 << 20;
-/// How often it is looked whether so many MiB have come.
-const TICK: Duration = Duration::from_millis(1);
-
-/// Warms up, measures, and tells.
+/// Measures, and tells. There is no warm-up: both ends end with the stream.
 pub(super) fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let mut source = TcpStream::connect(settings.target)?;
-    source.set_write_timeout(Some(settings.deadline))?;
-    source.write_all(&listener.local_addr()?.port().to_be_bytes())?;
-    let (sink, _) = listener.accept()?;
-    sink.set_read_timeout(Some(settings.deadline))?;
-
-    let (received, stop) = (
-        Arc::new(AtomicU64::new(0)),
-        Arc::new(AtomicBool::new(false)),
-    );
-    let (counter, stopped) = (received.clone(), stop.clone());
-    let feeding = thread::spawn(move || feed(source, &stopped));
-    let checking = thread::spawn(move || check(sink, &counter));
-    thread::sleep(settings.warmup);
+    let upstream = settings.upstream.ok_or("the load relay needs --upstream")?;
+    let (ip, port) = (upstream.ip().to_string(), upstream.port().to_string());
+    let words = ["-s", "-1", "-B", &ip, "-p", &port, "--forceflush"];
+    // What it says later is read by nobody, but it must be able to say it.
+    let (_server, said) = start_told(Command::new("iperf3").args(words))?;
+    wait_listening(&said, settings.deadline)?;
     settings.gate.wait()?;
-    let before = received.load(Ordering::Relaxed);
+
     let stretch = Stretch::start(settings)?;
-    match settings.span {
-        Span::Time(time) => thread::sleep(time),
-        Span::Requests(mib) => {
-            let enough = before + mib * MIB;
-            while received.load(Ordering::Relaxed) < enough && !checking.is_finished() {
-                thread::sleep(TICK);
-            }
+    let (span, limit) = match settings.span {
+        // It counts in whole seconds, and takes 0 for no end.
+        Span::Time(time) => {
+            let seconds = time.as_secs_f64().ceil().max(1.0);
+            (["-t".to_owned(), seconds.to_string()], time)
         }
-    }
-    let measured = stretch.stop(settings)?;
-    let moved = received.load(Ordering::Relaxed) - before;
-    stop.store(true, Ordering::Relaxed);
-    let sent = feeding.join().map_err(|_| "the sender panicked")??;
-    let arrived = checking.join().map_err(|_| "the receiver panicked")??;
-    if sent != arrived {
-        return Err(format!("{sent} bytes were sent, {arrived} arrived").into());
-    }
+        // As long as it may take where bytes hardly move.
+        Span::Requests(mib) => {
+            let limit = Duration::from_millis(mib.saturating_mul(10));
+            (["-n".to_owned(), format!("{mib}M")], limit)
+        }
+    };
+    let (ip, port) = (
+        settings.target.ip().to_string(),
+        settings.target.port().to_string(),
+    );
+    let words = ["-c", &ip, "-p", &port, "-J", "-l", "128K"];
+    let (_client, said) = start_told(Command::new("iperf3").args(words).args(span))?;
+    let said = lines_before(&said, settings.deadline + limit)?;
+    let mut measured = stretch.stop(settings)?;
+    let ended = Ended::parse(&said).ok_or_else(|| format!("iperf3 failed: {said}"))?;
+    // Its own clock leaves out how it begins and ends.
+    measured.elapsed = ended.elapsed;
+    measured.generator = ended.spent;
     let mut report = Report::new();
-    measured.add_to(&mut report, "mib", moved / MIB);
+    measured.add_to(&mut report, "mib", ended.bytes / MIB);
     Ok(settings.publish(&report)?)
 }
 
-fn pattern() -> Vec<u8> {
-    (0..PATTERN_LEN).map(|at| (at % 251) as u8).collect()
-}
-
-/// Sends until told, and then the end; returns how many bytes.
-fn feed(mut source: TcpStream, stop: &AtomicBool) -> io::Result<u64> {
-    let (pattern, mut sent) = (pattern(), 0);
-    while !stop.load(Ordering::Relaxed) {
-        source.write_all(&pattern)?;
-        sent += pattern.len() as u64;
-    }
-    Ok(sent)
-}
-
-/// Receives to the end; returns how many bytes.
-fn check(mut sink: TcpStream, received: &AtomicU64) -> io::Result<u64> {
-    let (pattern, mut buf, mut at) = (pattern(), vec![0; PATTERN_LEN], 0);
+/// Waits until an iperf3 says that it listens.
+fn wait_listening(said: &Receiver<String>, limit: Duration) -> Result<(), Box<dyn Error>> {
     loop {
-        // Up to where the pattern begins anew.
-        let len = sink.read(&mut buf[at..])?;
-        if len == 0 {
-            return Ok(received.load(Ordering::Relaxed));
+        if said.recv_timeout(limit)?.starts_with("Server listening") {
+            return Ok(());
         }
-        if buf[at..at + len] != pattern[at..at + len] {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a wrong byte"));
-        }
-        received.fetch_add(len as u64, Ordering::Relaxed);
-        at = (at + len) % PATTERN_LEN;
+    }
+}
+
+/// What an iperf3 client says at its end.
+#[derive(Debug, PartialEq)]
+struct Ended {
+    bytes: u64,
+    elapsed: Duration,
+    /// Processor time of both ends.
+    spent: Spent,
+}
+
+impl Ended {
+    fn parse(json: &str) -> Option<Self> {
+        let (_, end) = json.split_once("\"end\":")?;
+        let elapsed = Duration::try_from_secs_f64(field(end, "sum_received", "seconds")?).ok()?;
+        let percent = |name: &str| field(end, "cpu_utilization_percent", name);
+        let time = |name: &str| {
+            let both = percent(&format!("host_{name}"))? + percent(&format!("remote_{name}"))?;
+            Some(elapsed.mul_f64((both / 100.0).clamp(0.0, 100.0)))
+        };
+        Some(Self {
+            bytes: field(end, "sum_received", "bytes")? as u64,
+            elapsed,
+            spent: Spent {
+                user: time("user")?,
+                system: time("system")?,
+                ..Spent::default()
+            },
+        })
+    }
+}
+
+/// A number of an object that is named in JSON.
+fn field(json: &str, object: &str, name: &str) -> Option<f64> {
+    let (_, object) = json.split_once(&format!("\"{object}\":"))?;
+    let (_, value) = object[..object.find('}')?].split_once(&format!("\"{name}\":"))?;
+    value.split([',', '\n', '}']).next()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ended_takes_what_arrived_and_what_both_ends_spent() {
+        let json = r#"{"start": {"sum_received": {"bytes": 1, "seconds": 9}}, "end": {
+            "sum_sent": {"bytes": 7, "seconds": 2.5},
+            "sum_received": {
+                "start": 0,
+                "seconds": 2.0,
+                "bytes": 4096,
+                "sender": true
+            },
+            "cpu_utilization_percent": {"host_total": 60, "host_user": 10, "host_system": 50.0,
+                "remote_total": 30, "remote_user": 5.0, "remote_system": 25}}}"#;
+        let want = Ended {
+            bytes: 4096,
+            elapsed: Duration::from_secs(2),
+            spent: Spent {
+                user: Duration::from_millis(300),
+                system: Duration::from_millis(1500),
+                ..Spent::default()
+            },
+        };
+        assert_eq!(Ended::parse(json), Some(want));
+        assert_eq!(
+            Ended::parse(r#"{"start": {}, "end": {}, "error": "x"}"#),
+            None
+        );
     }
 }

@@ -1,9 +1,10 @@
-//! The kernel's edge of this package: epoll, sockets and process limits behind safe functions.
+//! The kernel's edge of this package: epoll, pipes, sockets and process limits behind safe functions.
 //!
 //! The load generator and the raw floor stand on these alone, so that no runtime's cost hides in
 //! either of them. All `unsafe` of the package is in this folder.
 
 pub(crate) mod epoll;
+pub(crate) mod pipe;
 pub(crate) mod process;
 pub(crate) mod socket;
 

@@ -1,6 +1,7 @@
 //! Processors, limits and signals of a process.
 
-// `sched_setaffinity(2)`, `setrlimit(2)` and `kill(2)` have no safe form in `std`.
+// `sched_setaffinity(2)`, `setrlimit(2)`, `kill(2)`, `prctl(2)` and `unshare(2)` have no safe form in
+// `std`.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -79,6 +80,22 @@ pub(crate) fn interrupt(child: &std::process::Child) -> io::Result<()> {
     // SAFETY: `kill` takes no pointer. The child is not reaped while it is borrowed here, so its
     // id cannot have passed to another process.
     cvt(unsafe { libc::kill(pid, libc::SIGINT) })?;
+    Ok(())
+}
+
+/// Lets the kernel kill this process when the thread that started it ends; what this process turns
+/// into by `exec` inherits that.
+pub(crate) fn end_with_parent() -> io::Result<()> {
+    // SAFETY: `PR_SET_PDEATHSIG` takes a signal and no pointer.
+    cvt(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;
+    Ok(())
+}
+
+/// Gives this thread, and all that it starts from now on, a network of its own, in which nothing is
+/// configured yet.
+pub(crate) fn leave_network() -> io::Result<()> {
+    // SAFETY: `unshare` takes no pointer; no memory and no descriptors are unshared.
+    cvt(unsafe { libc::unshare(libc::CLONE_NEWNET) })?;
     Ok(())
 }
 

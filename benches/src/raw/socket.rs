@@ -96,6 +96,15 @@ pub(crate) fn receive(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
+/// Receives up to `len` bytes and throws them away inside the kernel; 0 is the end of the stream.
+pub(crate) fn discard(fd: BorrowedFd<'_>, len: usize) -> io::Result<usize> {
+    let (nowhere, flags) = (ptr::null_mut(), libc::MSG_TRUNC);
+    // SAFETY: with `MSG_TRUNC` TCP writes to no buffer, so none need be there, see `tcp(7)`; `fd` is
+    // borrowed, so it stays open during the call.
+    let result = unsafe { libc::recv(fd.as_raw_fd(), nowhere, len, flags) };
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
 /// Sends from `buf` without SIGPIPE.
 pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
     let flags = libc::MSG_NOSIGNAL;
@@ -197,5 +206,9 @@ mod tests {
         let mut buf = [0; 8];
         assert_eq!(receive(server.as_fd(), &mut buf).unwrap(), 3);
         assert_eq!(&buf[..3], b"abc");
+        assert_eq!(send(client.as_fd(), b"abcde").unwrap(), 5);
+        assert_eq!(discard(server.as_fd(), 4).unwrap(), 4);
+        assert_eq!(receive(server.as_fd(), &mut buf).unwrap(), 1);
+        assert_eq!(buf[0], b'e');
     }
 }

@@ -4,11 +4,10 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::Instant;
 
-use gannet::net::{TcpListener, TcpStream, UdpSocket, copy_bidirectional};
+use gannet::net::{TcpListener, TcpStream, UdpSocket};
 use gannet::runtime::Builder;
 
 use super::{BLOCK, BLOCK_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce, announce_all};
@@ -72,9 +71,7 @@ async fn accept_all(options: Options) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         // A task's result is dropped: a peer that resets its connection ends it, and that is all.
-        if options.relay {
-            gannet::spawn(relay(stream));
-        } else if options.lazy {
+        if options.lazy {
             gannet::spawn(echo_lazily(stream));
         } else if options.deadline {
             gannet::spawn(echo_with_deadlines(stream));
@@ -90,14 +87,6 @@ async fn block() {
         thread::sleep(BLOCK);
         gannet::time::sleep(BLOCK_PAUSE).await;
     }
-}
-
-async fn relay(stream: TcpStream) -> io::Result<()> {
-    let mut port = [0; 2];
-    stream.read_exact(&mut port).await?;
-    let target = SocketAddr::from((Ipv4Addr::LOCALHOST, u16::from_be_bytes(port)));
-    let sink = TcpStream::connect(target).await?;
-    copy_bidirectional(&stream, &sink).await.map(drop)
 }
 
 async fn echo(stream: TcpStream) -> io::Result<()> {

@@ -45,6 +45,9 @@ pub(super) fn run(options: &Options) -> io::Result<()> {
     if let Some(sockets) = options.datagrams {
         command.arg(format!("-datagrams={sockets}"));
     }
+    if let Some(upstream) = options.relay {
+        command.arg(format!("-relay={upstream}"));
+    }
     command.env("GOMAXPROCS", options.workers.to_string());
     Err(command.exec())
 }

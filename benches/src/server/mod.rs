@@ -3,7 +3,8 @@
 //! Each accepts TCP connections, sets `TCP_NODELAY`, and writes back what it reads through a 4 KiB
 //! buffer, with a task (coroutine, goroutine) a connection where the rival has such. With
 //! `--datagrams N` it binds N UDP sockets instead, and a task a socket sends each datagram back to
-//! where it came from, one datagram a call. All but Go share this program's allocator, the C
+//! where it came from, one datagram a call. With `--relay ADDR` and `--files DIR` it does that in place of
+//! echoes; gannet and nginx are programs of their own there. All but Go share this program's allocator, the C
 //! library's. When accept fails (for want of descriptors), a rival whose own accept does not wait pauses 10 ms and goes
 //! on.
 
@@ -11,18 +12,22 @@ mod gannet;
 mod go;
 mod may;
 mod monoio;
+mod programs;
 mod raw;
 mod raw_datagrams;
+mod raw_relay;
 mod smol;
 mod tokio;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
 use std::process;
 use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
 
+pub(crate) use self::programs::ROOT;
 use crate::raw::process::{pin_to_cpu, raise_descriptor_limit, set_descriptor_limit};
 
 /// Size of a read buffer.
@@ -61,11 +66,13 @@ pub(crate) enum Rival {
     May,
     /// Go, where a `go` command is found.
     Go,
+    /// nginx, which serves files.
+    Nginx,
 }
 
 impl Rival {
     /// Every rival, in the order of the tables.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Raw,
         Self::Gannet,
         Self::GannetCt,
@@ -76,6 +83,7 @@ impl Rival {
         Self::MonoioUring,
         Self::May,
         Self::Go,
+        Self::Nginx,
     ];
 
     /// Returns the name on the command line and in the tables.
@@ -91,6 +99,7 @@ impl Rival {
             Self::MonoioUring => "monoio-uring",
             Self::May => "may",
             Self::Go => "go",
+            Self::Nginx => "nginx",
         }
     }
 
@@ -98,6 +107,7 @@ impl Rival {
     pub(crate) fn missing(self) -> Option<&'static str> {
         match self {
             Self::Go if !go::is_installed() => Some("no go command found"),
+            Self::Nginx if !programs::has_nginx() => Some("no nginx command found"),
             Self::MonoioUring if !monoio::has_uring() => Some("the kernel gives no io_uring"),
             _ => None,
         }
@@ -105,7 +115,7 @@ impl Rival {
 
     /// Tells whether this rival uses one thread however many workers are asked for.
     pub(crate) fn is_single_threaded(self) -> bool {
-        matches!(self, Self::GannetCt | Self::TokioCt)
+        matches!(self, Self::GannetCt | Self::TokioCt | Self::Nginx)
     }
 
     /// Tells whether this rival has workers that a task could block.
@@ -117,8 +127,13 @@ impl Rival {
     pub(crate) fn can_relay(self) -> bool {
         matches!(
             self,
-            Self::Gannet | Self::GannetCt | Self::Tokio | Self::TokioCt
+            Self::Raw | Self::Gannet | Self::Tokio | Self::TokioCt | Self::Go
         )
+    }
+
+    /// Tells whether this rival has a server of files.
+    pub(crate) fn can_serve_files(self) -> bool {
+        matches!(self, Self::Gannet | Self::Nginx)
     }
 
     /// Tells whether an idle connection of this rival can do without a buffer.
@@ -159,8 +174,10 @@ pub(crate) struct Options {
     pub(crate) lazy: bool,
     /// Starts a task that blocks its worker again and again, beside the connections.
     pub(crate) blocker: bool,
-    /// Relays to the local port that a connection's first two bytes name, in place of echoes.
-    pub(crate) relay: bool,
+    /// Relays to there, in place of echoes.
+    pub(crate) relay: Option<SocketAddrV4>,
+    /// Serves this folder's files over HTTP, in place of echoes.
+    pub(crate) files: Option<PathBuf>,
     /// The one processor to run on.
     pub(crate) cpu: Option<usize>,
     /// Sockets that echo datagrams, in place of connections.
@@ -174,23 +191,8 @@ pub(crate) fn serve(rival: Rival, options: &Options) -> io::Result<()> {
     if let Some(why) = rival.missing() {
         return Err(io::Error::new(io::ErrorKind::Unsupported, why));
     }
-    if options.lazy && !rival.can_be_lazy() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "this rival cannot be --lazy",
-        ));
-    }
-    if options.blocker && !rival.can_be_blocked() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "this rival has no --blocker",
-        ));
-    }
-    if options.relay && !rival.can_relay() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "this rival has no --relay",
-        ));
+    if let Some(why) = refusal(rival, options) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     if let Some(cpu) = options.cpu {
         pin_to_cpu(cpu)?;
@@ -205,11 +207,18 @@ pub(crate) fn serve(rival: Rival, options: &Options) -> io::Result<()> {
         // Replaces this process, so the program there watches standard input itself.
         return go::run(options);
     }
+    match (rival, &options.files, options.relay) {
+        (Rival::Nginx, Some(folder), _) => return programs::nginx(options, folder),
+        (_, Some(folder), _) => return programs::files(options, folder),
+        (Rival::Gannet, None, Some(upstream)) => return programs::proxy(options, upstream),
+        _ => {}
+    }
     exit_at_end_of_input()?;
     match rival {
-        Rival::Raw => match options.datagrams {
-            Some(sockets) => raw_datagrams::run(options, sockets),
-            None => raw::run(options),
+        Rival::Raw => match (options.datagrams, options.relay) {
+            (Some(sockets), _) => raw_datagrams::run(options, sockets),
+            (None, Some(upstream)) => raw_relay::run(options, upstream),
+            (None, None) => raw::run(options),
         },
         Rival::Gannet => gannet::run(options, gannet::Flavor::MultiThread),
         Rival::GannetCt => gannet::run(options, gannet::Flavor::CurrentThread),
@@ -219,8 +228,42 @@ pub(crate) fn serve(rival: Rival, options: &Options) -> io::Result<()> {
         Rival::Monoio => monoio::run(options, monoio::Driver::Epoll),
         Rival::MonoioUring => monoio::run(options, monoio::Driver::Uring),
         Rival::May => may::run(options),
-        Rival::Go => unreachable!("handled above"),
+        Rival::Go | Rival::Nginx => unreachable!("handled above"),
     }
+}
+
+/// Tells what `rival` cannot do of what it is asked to.
+fn refusal(rival: Rival, options: &Options) -> Option<&'static str> {
+    let wants = |is_asked: bool, is_able: bool, why| (is_asked && !is_able).then_some(why);
+    wants(
+        options.lazy,
+        rival.can_be_lazy(),
+        "this rival cannot be --lazy",
+    )
+    .or_else(|| {
+        let is_able = rival.can_be_blocked();
+        wants(options.blocker, is_able, "this rival has no --blocker")
+    })
+    .or_else(|| {
+        let is_asked = options.relay.is_some();
+        wants(is_asked, rival.can_relay(), "this rival has no --relay")
+    })
+    .or_else(|| {
+        let is_asked = options.files.is_some();
+        wants(
+            is_asked,
+            rival.can_serve_files(),
+            "this rival has no --files",
+        )
+    })
+    .or_else(|| {
+        let is_asked = options.files.is_none();
+        wants(
+            is_asked,
+            rival != Rival::Nginx,
+            "this rival has only --files",
+        )
+    })
 }
 
 /// Prints the line that who started this server waits for.
@@ -257,25 +300,31 @@ mod tests {
 
     #[test]
     fn serve_what_a_rival_cannot_do_is_refused() {
-        let options = |blocker, lazy, relay| Options {
+        let upstream = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);
+        let options = |blocker, lazy, relay: bool, files: bool| Options {
             addr: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),
             workers: 1,
             deadline: false,
             lazy,
             blocker,
-            relay,
+            relay: relay.then_some(upstream),
+            files: files.then(|| "/tmp".into()),
             cpu: None,
             datagrams: None,
             descriptors: None,
         };
         for (rival, options) in [
-            (Rival::GannetCt, options(true, false, false)),
-            (Rival::May, options(false, true, false)),
-            (Rival::Smol, options(false, false, true)),
+            (Rival::GannetCt, options(true, false, false, false)),
+            (Rival::May, options(false, true, false, false)),
+            (Rival::Smol, options(false, false, true, false)),
+            (Rival::Tokio, options(false, false, false, true)),
         ] {
             let err = serve(rival, &options).unwrap_err();
             assert_eq!(err.kind(), io::ErrorKind::InvalidInput, "{err}");
         }
+        let no_files = options(false, false, false, false);
+        assert!(refusal(Rival::Nginx, &no_files).is_some());
+        assert!(refusal(Rival::Gannet, &options(true, true, true, true)).is_none());
     }
 
     #[test]

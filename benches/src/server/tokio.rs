@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::SocketAddrV4;
 use std::thread;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
@@ -78,8 +78,8 @@ async fn accept_all(options: Options) -> io::Result<()> {
         };
         stream.set_nodelay(true)?;
         // A task's result is dropped: a peer that resets its connection ends it, and that is all.
-        if options.relay {
-            tokio::spawn(relay(stream));
+        if let Some(upstream) = options.relay {
+            tokio::spawn(relay(stream, upstream));
         } else if options.lazy {
             tokio::spawn(echo_lazily(stream));
         } else if options.deadline {
@@ -98,10 +98,8 @@ async fn block() {
     }
 }
 
-async fn relay(mut stream: TcpStream) -> io::Result<()> {
-    let mut port = [0; 2];
-    stream.read_exact(&mut port).await?;
-    let mut sink = TcpStream::connect((Ipv4Addr::LOCALHOST, u16::from_be_bytes(port))).await?;
+async fn relay(mut stream: TcpStream, upstream: SocketAddrV4) -> io::Result<()> {
+    let mut sink = TcpStream::connect(upstream).await?;
     sink.set_nodelay(true)?;
     copy_bidirectional(&mut stream, &mut sink).await.map(drop)
 }
