@@ -14,11 +14,12 @@ use super::event::Event;
 use super::key::Key;
 use super::packet::{Header, Timestamp};
 use super::paths::Paths;
-use super::policy::NETWORK_CHANGE_SPACING;
+use super::policy::{HOP_GRACE, NETWORK_CHANGE_SPACING};
 use super::ports::{Port, PortChange, Ports};
 use super::replay::{Order, Replay};
 use super::rtt::Rtt;
 use super::seal::{Seal, Side};
+use super::silence::Silence;
 use super::stats::Stats;
 
 /// What a datagram is longer than its payload.
@@ -74,9 +75,11 @@ pub(super) struct Connection {
     small_datagrams: bool,
     /// The address that the application was told of.
     announced: Option<SocketAddr>,
-    last_heard: Option<Instant>,
+    silence: Silence,
     /// When the newest change of the network was answered, or will be.
     network_answered_at: Option<Instant>,
+    /// How it ended, once it has: whether both ends know it.
+    outcome: Option<bool>,
     events: VecDeque<Event>,
     /// How many events there were.
     told: u64,
@@ -113,8 +116,9 @@ impl Connection {
             way,
             small_datagrams: false,
             announced: None,
-            last_heard: None,
+            silence: Silence::default(),
             network_answered_at: None,
+            outcome: None,
             events: VecDeque::new(),
             told: 0,
             stats: Stats::default(),
@@ -130,9 +134,9 @@ impl Connection {
         &self.rtt
     }
 
-    /// When the newest datagram in order came.
-    pub(super) fn last_heard(&self) -> Option<Instant> {
-        self.last_heard
+    /// How long ago the peer was heard, if it ever was.
+    pub(super) fn silence(&self, now: Instant) -> Option<Duration> {
+        self.silence.lasted(now)
     }
 
     /// When a datagram counts as lost. mosh's RTO ends at a second, which on a slower path would have
@@ -174,13 +178,24 @@ impl Connection {
         if let Way::Client(ports) = &mut self.way {
             ports.heard(arrival.now);
         }
+        if self.silence.end() {
+            self.tell(Event::Resumed);
+        }
         Ok(Received { payload, answers })
+    }
+
+    /// Counts a datagram in which something was wrong.
+    pub(super) fn count(&mut self, taken: Result<(), PeerError>) -> Result<(), PeerError> {
+        if let Err(error) = taken {
+            self.stats.rejected.count(error);
+        }
+        taken
     }
 
     /// Takes the timestamps of a datagram that is newer than all before, and its sender's address.
     fn in_order(&mut self, arrival: &Arrival, header: &Header, bytes: usize) -> bool {
         let now = arrival.now;
-        self.last_heard = Some(now);
+        self.silence.heard(now);
         if let Some(timestamp) = header.timestamp {
             let penalty = if arrival.congested {
                 CE_PENALTY
@@ -213,11 +228,33 @@ impl Connection {
         sample.is_some()
     }
 
-    /// Tells the application where a client is, if that has changed by the passing of time.
-    pub(super) fn announce(&mut self, now: Instant) {
+    /// Does what the time asks for, when the oldest question without an answer was asked at `asked`.
+    /// True if a fresh port is tried: then something should be sent by it.
+    pub(super) fn handle_timeout(&mut self, now: Instant, asked: Option<Instant>) -> bool {
+        // Where a client is may have changed by the passing of time.
         if !self.is_client() {
             self.announce_target(now);
         }
+        let hops = self.hop_at(asked).is_some_and(|at| at <= now);
+        if hops {
+            self.hop(now);
+        }
+        if let Some(since) = self.silence.begin(now) {
+            self.tell(Event::Silent { since });
+        }
+        hops
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub(super) fn timeout(&self, now: Instant, asked: Option<Instant>) -> Option<Instant> {
+        let way_changes_at = match &self.way {
+            Way::Client(_) => None,
+            Way::Server(paths) => paths.changes_at(now),
+        };
+        [self.hop_at(asked), self.silence.due_at(), way_changes_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn announce_target(&mut self, now: Instant) {
@@ -345,14 +382,6 @@ impl Connection {
         }
     }
 
-    /// When the way to the peer changes by itself.
-    pub(super) fn way_changes_at(&self, now: Instant) -> Option<Instant> {
-        match &self.way {
-            Way::Client(_) => None,
-            Way::Server(paths) => paths.changes_at(now),
-        }
-    }
-
     /// Lets go of a client of which nothing was heard for long. True if there was one.
     pub(super) fn detach_if_silent(&mut self, now: Instant) -> bool {
         let Way::Server(paths) = &mut self.way else {
@@ -366,8 +395,9 @@ impl Connection {
         detached
     }
 
-    /// When a fresh port should be tried if nothing answers what was due at `due`.
-    pub(super) fn hop_at(&self, due: Instant) -> Option<Instant> {
+    /// When a client gives the newest port up, because what it asked at `asked` is not answered.
+    fn hop_at(&self, asked: Option<Instant>) -> Option<Instant> {
+        let due = asked? + self.patience() + HOP_GRACE;
         match &self.way {
             Way::Client(ports) => Some(ports.hop_at(due, self.patience())),
             Way::Server(_) => None,
@@ -382,9 +412,32 @@ impl Connection {
         }
     }
 
+    /// Ends, because nothing can be said any more, not even that.
+    pub(super) fn fail(&mut self, error: LocalError) {
+        self.tell(Event::Failed(error));
+        self.close(false);
+    }
+
+    /// Ends, unless it has already. `clean`: both ends know it.
+    pub(super) fn close(&mut self, clean: bool) {
+        if self.outcome.is_none() {
+            self.outcome = Some(clean);
+            self.tell(Event::Closed { clean });
+        }
+    }
+
+    /// How it ended, once it has: whether both ends know it.
+    pub(super) fn outcome(&self) -> Option<bool> {
+        self.outcome
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.outcome.is_some()
+    }
+
     /// Keeps an event for the application; of too many the oldest are lost, since a peer that roams
     /// with every datagram makes as many as it likes.
-    pub(super) fn tell(&mut self, event: Event) {
+    fn tell(&mut self, event: Event) {
         if self.events.len() >= EVENTS_MAX {
             self.events.pop_front();
         }

@@ -16,7 +16,6 @@ use super::constants::{ACK_INTERVAL, TIMESTAMP_HOLD_LIMIT};
 use super::error::{LocalError, PeerError};
 use super::event::Event;
 use super::key::Key;
-use super::policy::{HOP_GRACE, SILENT_AFTER};
 use super::ports::PortChange;
 use super::protocol::{Protocol, SendFailure};
 use super::stats::Stats;
@@ -35,8 +34,6 @@ pub struct Datagrams {
     answers: u8,
     /// When the oldest heartbeat was sent that nothing has answered.
     asked_at: Option<Instant>,
-    silent: bool,
-    closed: bool,
 }
 
 /// Datagrams that wait in each direction; more are refused, or dropped when they came from the peer.
@@ -70,8 +67,6 @@ impl Datagrams {
             heartbeat_at: now,
             answers: 0,
             asked_at: None,
-            silent: false,
-            closed: false,
         }
     }
 
@@ -82,7 +77,7 @@ impl Datagrams {
     /// is longer than [`payload_max`](Self::payload_max); [`LocalError::QueueFull`] if too many wait;
     /// [`LocalError::Closed`] after close.
     pub fn send(&mut self, now: Instant, payload: &[u8]) -> Result<(), LocalError> {
-        if self.closed {
+        if self.is_closed() {
             return Err(LocalError::Closed);
         }
         if payload.is_empty() {
@@ -124,10 +119,6 @@ impl Datagrams {
         let received = self.connection.receive(arrival, datagram)?;
         let (payload, answers) = (received.payload, received.answers);
         let is_asked = self.asked_at.is_none();
-        if self.silent {
-            self.silent = false;
-            self.connection.tell(Event::Resumed);
-        }
         if answers {
             self.heartbeat_at = arrival.now + ACK_INTERVAL;
             if let Some(asked) = self.asked_at.take() {
@@ -166,45 +157,24 @@ impl Datagrams {
             self.asked_at.get_or_insert(now);
         }
     }
-
-    fn hop_at(&self) -> Option<Instant> {
-        let due = self.asked_at? + self.connection.patience() + HOP_GRACE;
-        self.connection.hop_at(due)
-    }
-
-    fn silent_at(&self) -> Option<Instant> {
-        let heard = self.connection.last_heard()?;
-        (!self.silent).then(|| heard + SILENT_AFTER)
-    }
 }
 
 impl Protocol for Datagrams {
     fn handle_datagram(&mut self, arrival: &Arrival, datagram: &mut [u8]) -> Result<(), PeerError> {
-        if self.closed {
+        if self.is_closed() {
             return Ok(());
         }
         let taken = self.take_datagram(arrival, datagram);
-        if let Err(error) = taken {
-            self.connection.stats.rejected.count(error);
-        }
-        taken
+        self.connection.count(taken)
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        if self.closed {
+        if self.is_closed() {
             return;
         }
         self.connection.detach_if_silent(now);
-        self.connection.announce(now);
-        if self.hop_at().is_some_and(|at| at <= now) {
-            self.connection.hop(now);
+        if self.connection.handle_timeout(now, self.asked_at) {
             self.heartbeat_at = now;
-        }
-        if self.silent_at().is_some_and(|at| at <= now) {
-            self.silent = true;
-            let since = self.connection.last_heard();
-            let since = since.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-            self.connection.tell(Event::Silent { since });
         }
     }
 
@@ -222,7 +192,7 @@ impl Protocol for Datagrams {
     }
 
     fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
-        if self.closed {
+        if self.is_closed() {
             return None;
         }
         self.connection.target(now)?;
@@ -246,24 +216,21 @@ impl Protocol for Datagrams {
         match self.connection.seal(now, &payload, out) {
             Ok(transmit) => transmit,
             Err(error) => {
-                self.connection.tell(Event::Failed(error));
-                self.shut_down(now);
+                self.outgoing.clear();
+                self.connection.fail(error);
                 None
             }
         }
     }
 
     fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        if self.closed {
+        if self.is_closed() {
             return None;
         }
         self.connection.target(now)?;
         let heartbeat = self.connection.is_client().then_some(self.heartbeat_at);
-        let way = self.connection.way_changes_at(now);
-        [heartbeat, self.hop_at(), self.silent_at(), way]
-            .into_iter()
-            .flatten()
-            .min()
+        let connection = self.connection.timeout(now, self.asked_at);
+        heartbeat.into_iter().chain(connection).min()
     }
 
     fn poll_port(&mut self) -> Option<PortChange> {
@@ -284,22 +251,19 @@ impl Protocol for Datagrams {
     }
 
     fn abandon(&mut self) {
-        if !self.closed {
-            self.closed = true;
-            self.outgoing.clear();
-            self.connection.tell(Event::Closed { clean: false });
-        }
+        self.outgoing.clear();
+        self.connection.close(false);
     }
 
     fn is_closed(&self) -> bool {
-        self.closed
+        self.connection.is_closed()
     }
 }
 
 impl fmt::Debug for Datagrams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Datagrams")
-            .field("closed", &self.closed)
+            .field("closed", &self.connection.is_closed())
             .finish_non_exhaustive()
     }
 }

@@ -13,6 +13,7 @@
 //! connection    order, timestamps, round trips                        (over seal, packet, rtt, replay)
 //!   paths       where a server sends to, and how much
 //!   ports       a client's sockets
+//!   silence     whether the peer is heard
 //! sender        which of our states go out, and when
 //! receiver      which of the peer's states are held
 //! session       a state in each direction                             (over all of these)
@@ -45,6 +46,7 @@ mod rtt;
 mod seal;
 mod sender;
 mod session;
+mod silence;
 mod state;
 mod stats;
 

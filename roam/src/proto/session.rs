@@ -13,7 +13,7 @@ use super::fragment::{Assembler, Fragment, Fragmenter, Fragments};
 use super::instruction::Instruction;
 use super::key::Key;
 use super::pacer::Pacer;
-use super::policy::{GATHER_SERVER, HOP_GRACE, SILENT_AFTER};
+use super::policy::GATHER_SERVER;
 use super::ports::PortChange;
 use super::protocol::{Protocol, SendFailure};
 use super::receiver::{Outcome, Receiver};
@@ -41,9 +41,6 @@ pub struct Session<L, R> {
     paced_until: Option<Instant>,
     /// The new address has had as much as it may get before it answers.
     blocked: bool,
-    silent: bool,
-    closed: bool,
-    outcome: Option<bool>,
     /// How often the peer came to hold our state, or changed its own.
     changes: u64,
     /// The peer's state has changed since the application took it.
@@ -95,9 +92,6 @@ impl<L: State, R: State> Session<L, R> {
             pacer: Pacer::new(now),
             paced_until: None,
             blocked: false,
-            silent: false,
-            closed: false,
-            outcome: None,
             changes: 0,
             fresh: false,
             random,
@@ -147,7 +141,7 @@ impl<L: State, R: State> Session<L, R> {
 
     /// How it ended, once it has: whether both ends know it.
     pub fn outcome(&self) -> Option<bool> {
-        self.outcome
+        self.connection.outcome()
     }
 
     /// Where the peer is, if it was heard.
@@ -167,7 +161,7 @@ impl<L: State, R: State> Session<L, R> {
 
     /// Moves a client to a fresh port at once.
     pub fn hop(&mut self, now: Instant) {
-        if !self.closed && self.connection.is_client() {
+        if !self.is_closed() && self.connection.is_client() {
             self.connection.hop(now);
             self.sender.hurry(now);
         }
@@ -182,16 +176,11 @@ impl<L: State, R: State> Session<L, R> {
 
     /// How long ago the peer was heard, if it ever was.
     pub fn silence(&self, now: Instant) -> Option<Duration> {
-        let heard = self.connection.last_heard()?;
-        Some(now.saturating_duration_since(heard))
+        self.connection.silence(now)
     }
 
     fn take_datagram(&mut self, arrival: &Arrival, datagram: &mut [u8]) -> Result<(), PeerError> {
         let received = self.connection.receive(arrival, datagram)?;
-        if self.silent {
-            self.silent = false;
-            self.connection.tell(Event::Resumed);
-        }
         self.blocked = false;
         let fragment = Fragment::decode(received.payload)?;
         if let Some(blob) = self.assembler.add(fragment)? {
@@ -318,55 +307,39 @@ impl<L: State, R: State> Session<L, R> {
         })
     }
 
-    /// Ends, because nothing can be said any more, not even that.
+    /// Ends, because nothing can be said any more.
     fn fail(&mut self, error: LocalError) {
-        self.connection.tell(Event::Failed(error));
-        self.close(false);
+        self.drop_train();
+        self.connection.fail(error);
     }
 
     fn close(&mut self, clean: bool) {
-        if !self.closed {
-            self.closed = true;
-            self.outcome = Some(clean);
-            self.train = None;
-            self.piece.clear();
-            self.connection.tell(Event::Closed { clean });
-        }
+        self.drop_train();
+        self.connection.close(clean);
     }
 
-    /// When a client gives the newest port up, because what it asked is not answered.
-    fn hop_at(&self) -> Option<Instant> {
-        let asked = self.sender.asked_at()?;
-        let due = asked + self.connection.patience() + HOP_GRACE;
-        self.connection.hop_at(due)
-    }
-
-    /// When the peer will have been silent for so long that the application is told.
-    fn silent_at(&self) -> Option<Instant> {
-        let heard = self.connection.last_heard()?;
-        (!self.silent).then(|| heard + SILENT_AFTER)
+    /// What is left of the instruction on its way out will not be sent.
+    fn drop_train(&mut self) {
+        self.train = None;
+        self.piece.clear();
     }
 }
 
 impl<L: State, R: State> Protocol for Session<L, R> {
     fn handle_datagram(&mut self, arrival: &Arrival, datagram: &mut [u8]) -> Result<(), PeerError> {
-        if self.closed {
+        if self.is_closed() {
             return Ok(());
         }
         let taken = self.take_datagram(arrival, datagram);
-        if let Err(error) = taken {
-            self.connection.stats.rejected.count(error);
-        }
-        taken
+        self.connection.count(taken)
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        if self.closed {
+        if self.is_closed() {
             return;
         }
         if self.connection.detach_if_silent(now) {
-            self.train = None;
-            self.piece.clear();
+            self.drop_train();
             if self.is_ending() {
                 self.close(false);
                 return;
@@ -376,15 +349,8 @@ impl<L: State, R: State> Protocol for Session<L, R> {
         if self.blocked && self.connection.budget(now) == u64::MAX {
             self.blocked = false;
         }
-        self.connection.announce(now);
-        if self.hop_at().is_some_and(|at| at <= now) {
-            self.connection.hop(now);
+        if self.connection.handle_timeout(now, self.sender.asked_at()) {
             self.sender.hurry(now);
-        }
-        if self.silent_at().is_some_and(|at| at <= now) {
-            self.silent = true;
-            let since = self.silence(now).unwrap_or_default();
-            self.connection.tell(Event::Silent { since });
         }
     }
 
@@ -397,14 +363,13 @@ impl<L: State, R: State> Protocol for Session<L, R> {
     fn handle_send_failure(&mut self, now: Instant, failure: SendFailure) {
         self.connection.stats.send_failures += 1;
         if failure == SendFailure::TooLong && self.connection.too_long() {
-            self.train = None;
-            self.piece.clear();
+            self.drop_train();
             self.sender.resend(now);
         }
     }
 
     fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
-        while !self.closed {
+        while !self.is_closed() {
             let gives_up = self.sender.gives_up_at().is_some_and(|at| at <= now);
             if self.train.is_some() && !gives_up {
                 return self.next_fragment(now, out);
@@ -432,7 +397,7 @@ impl<L: State, R: State> Protocol for Session<L, R> {
     }
 
     fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        if self.closed {
+        if self.is_closed() {
             return None;
         }
         self.connection.target(now)?;
@@ -441,16 +406,11 @@ impl<L: State, R: State> Protocol for Session<L, R> {
             (false, Some(_)) => self.paced_until,
             (false, None) => Some(self.sender.deadline(&self.pace(now))),
         };
-        [
-            send,
-            self.hop_at(),
-            self.silent_at(),
-            self.connection.way_changes_at(now),
-            self.sender.gives_up_at(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let connection = self.connection.timeout(now, self.sender.asked_at());
+        [send, connection, self.sender.gives_up_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn poll_port(&mut self) -> Option<PortChange> {
@@ -478,14 +438,14 @@ impl<L: State, R: State> Protocol for Session<L, R> {
     }
 
     fn is_closed(&self) -> bool {
-        self.closed
+        self.connection.is_closed()
     }
 }
 
 impl<L, R> fmt::Debug for Session<L, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("closed", &self.closed)
+            .field("outcome", &self.connection.outcome())
             .finish_non_exhaustive()
     }
 }
