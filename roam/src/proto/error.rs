@@ -6,7 +6,9 @@ use std::fmt;
 /// A datagram or an instruction that is dropped because of what the peer, or a stranger, sent.
 ///
 /// Whoever meets one drops the input, counts it and goes on: nothing is answered, nothing is
-/// logged, and no state has changed. Making one allocates nothing.
+/// logged, and no state is made of it. What was authentic until there still counts: the datagram's
+/// number, timestamps and address are taken, its fragment may have ended another instruction, and
+/// states that it throws away are gone. Making one allocates nothing.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum PeerError {

@@ -5,13 +5,16 @@
 //! its time to be confirmed is not over yet.
 //!
 //! ```text
-//!            changed                  interval over               confirmed
+//!                                 gathered, and at most
+//!            changed               one sent this frame             confirmed
 //!   settled ─────────▶ new state ─────────────────▶ in flight ───────────────▶ settled
 //!                                                    │     ▲
 //!                                      RTO + ACK_DELAY,    │ again, from `first`
 //!                                      then twice as long  │
 //!                                                    └─────┘
 //! ```
+//!
+//! A frame interval sees two states at most: the one before the newest has to be that old.
 //!
 //! mosh sends an unconfirmed state again every frame while it hears the peer. Here each round waits
 //! twice as long as the one before, up to the heartbeat: a path that works one way costs a handful of
@@ -414,7 +417,8 @@ impl<L: State> Sender<L> {
         }
     }
 
-    /// The peer holds state `number`. Returns when that was sent, if it is news.
+    /// The peer holds state `number`, and says so for the first time or again. Returns when that was
+    /// sent last; `None` if it is no number that we still know.
     pub(super) fn confirmed(&mut self, number: u64) -> Option<Instant> {
         let at = self.sent.iter().position(|sent| sent.number == number)?;
         if at > 0 {
