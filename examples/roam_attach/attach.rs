@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use gannet::roam::proto::constants::CLIENT_LONELY_TIMEOUT;
 use gannet::roam::{Client, Key, Session, UserStream};
 use gannet::time;
 
@@ -175,7 +176,7 @@ const QUIET: Duration = Duration::from_secs(1);
 /// If the server is not heard.
 pub(crate) async fn run_command(session: Shell, line: &str) -> io::Result<bool> {
     // The first screen may look as the blank one does, so it is no screen that is waited for.
-    if !time::timeout(UNHEARD, session.confirmed())
+    if !time::timeout(CLIENT_LONELY_TIMEOUT, session.confirmed())
         .await
         .unwrap_or(false)
     {
@@ -191,7 +192,11 @@ pub(crate) async fn run_command(session: Shell, line: &str) -> io::Result<bool> 
             Ok(Some(newer)) => screen = newer,
             Ok(None) => break,
             Err(_) if is_answered => break,
-            Err(_) if session.silence().is_none_or(|silence| silence > UNHEARD) => {
+            Err(_)
+                if session
+                    .silence()
+                    .is_none_or(|silence| silence > CLIENT_LONELY_TIMEOUT) =>
+            {
                 let why = "the server is not heard any more";
                 return Err(io::Error::new(io::ErrorKind::TimedOut, why));
             }
@@ -204,9 +209,6 @@ pub(crate) async fn run_command(session: Shell, line: &str) -> io::Result<bool> 
     stdout.flush()?;
     Ok(clean)
 }
-
-/// A server that says nothing for so long is not there: mosh-wire §10.
-const UNHEARD: Duration = Duration::from_secs(15);
 
 async fn sleep_until(deadline: Option<Instant>) {
     match deadline {

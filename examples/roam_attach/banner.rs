@@ -2,17 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use gannet::roam::proto::constants::{
+    BANNER_CONTACT, BANNER_FIRST, BANNER_REPLY, CLIENT_LONELY_TIMEOUT,
+};
+
 use crate::emulator::Emulator;
 use crate::screen::{Screen, Size};
-
-/// No state of the server yet: told after this time,
-const SILENCE_TOLD: Duration = Duration::from_millis(250);
-/// and given up after this one.
-const SILENCE_ENDED: Duration = Duration::from_secs(15);
-/// The server was last heard so long ago.
-const CONTACT_OLD: Duration = Duration::from_millis(6500);
-/// What the server last acknowledged was sent so long ago.
-const REPLY_OLD: Duration = Duration::from_secs(10);
 
 /// What is known of the connection.
 #[derive(Clone, Debug)]
@@ -34,17 +29,17 @@ impl Contact {
     pub(crate) fn banner(&self, now: Instant) -> Option<String> {
         let since = |then| now.saturating_duration_since(then);
         let told = match self.heard {
-            None if since(self.started) >= SILENCE_ENDED => {
+            None if since(self.started) >= CLIENT_LONELY_TIMEOUT => {
                 Some("Timed out waiting for server...".to_owned())
             }
-            None if since(self.started) >= SILENCE_TOLD => Some(format!(
+            None if since(self.started) >= BANNER_FIRST => Some(format!(
                 "Nothing received from server on UDP port {}.",
                 self.port
             )),
-            Some(heard) if since(heard) > CONTACT_OLD => {
+            Some(heard) if since(heard) > BANNER_CONTACT => {
                 Some(format!("Last contact {} ago.", seconds(since(heard))))
             }
-            Some(_) if since(self.acknowledged) > REPLY_OLD => {
+            Some(_) if since(self.acknowledged) > BANNER_REPLY => {
                 let ago = seconds(since(self.acknowledged));
                 Some(format!("Last reply {ago} ago."))
             }
@@ -59,19 +54,19 @@ impl Contact {
 
     /// Whether the server was never heard, for so long that the program gives up.
     pub(crate) fn is_hopeless(&self, now: Instant) -> bool {
-        self.heard.is_none() && now.saturating_duration_since(self.started) >= SILENCE_ENDED
+        self.heard.is_none() && now.saturating_duration_since(self.started) >= CLIENT_LONELY_TIMEOUT
     }
 
     /// When the banner says something else if nothing happens until then.
     pub(crate) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let instant = Duration::from_nanos(1);
         let Some(heard) = self.heard else {
-            let changes = [SILENCE_TOLD, SILENCE_ENDED].map(|after| self.started + after);
+            let changes = [BANNER_FIRST, CLIENT_LONELY_TIMEOUT].map(|after| self.started + after);
             return changes.into_iter().find(|&at| at > now);
         };
         let told = [
-            (heard, CONTACT_OLD + instant),
-            (self.acknowledged, REPLY_OLD + instant),
+            (heard, BANNER_CONTACT + instant),
+            (self.acknowledged, BANNER_REPLY + instant),
         ];
         let changes = told.map(|(from, first)| {
             let age = now.saturating_duration_since(from);

@@ -4,9 +4,7 @@ use std::ffi::OsString;
 use std::ops::RangeInclusive;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-
-/// Where servers are looked for, unless `-p` says otherwise: mosh-wire 4.7.
-const PORTS: RangeInclusive<u16> = 60001..=60999;
+use gannet::roam::proto::constants::SERVER_PORTS;
 
 /// The flag of the process that serves, see [`detach`](crate::detach).
 pub(crate) const DETACHED: &str = "detached";
@@ -91,7 +89,7 @@ impl Arguments {
         let many = |name: &str| matches.get_many(name).into_iter().flatten();
         Arguments {
             ip: matches.get_one::<String>("ip").cloned().or(by_ssh),
-            ports: matches.get_one("ports").cloned().unwrap_or(PORTS),
+            ports: matches.get_one("ports").cloned().unwrap_or(SERVER_PORTS),
             colors: matches.get_one("colors").copied().unwrap_or(0),
             locale: many("locale").cloned().collect(),
             command: matches

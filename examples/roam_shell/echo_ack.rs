@@ -1,10 +1,9 @@
 //! Which input of the user has had time to be echoed.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How long a command is given to answer input: mosh-wire §9.
-const DELAY: Duration = Duration::from_millis(50);
+use gannet::roam::proto::constants::ECHO_ACK_DELAY;
 
 /// The acknowledgement of input that a screen carries. It tells the client that what it predicted
 /// and does not see by now is not coming.
@@ -28,7 +27,7 @@ impl EchoAck {
     /// Returns the newest state whose input came long enough ago.
     pub(crate) fn at(&mut self, now: Instant) -> u64 {
         while let Some(&(state, came)) = self.waiting.front() {
-            if came + DELAY > now {
+            if came + ECHO_ACK_DELAY > now {
                 break;
             }
             self.newest = state;
@@ -39,12 +38,14 @@ impl EchoAck {
 
     /// When the acknowledgement changes next, if nothing else comes.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.waiting.front().map(|&(_, came)| came + DELAY)
+        self.waiting.front().map(|&(_, came)| came + ECHO_ACK_DELAY)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

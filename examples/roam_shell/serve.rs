@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use gannet::roam::proto::constants::SERVER_LONELY_TIMEOUT;
 use gannet::roam::{Bound, Event, Server, Session, UserStream};
 use gannet::time;
 use signal_hook::consts::{SIGHUP, SIGUSR1};
@@ -20,9 +21,6 @@ use crate::screen::{Screen, Size};
 use crate::select::{First, first};
 use crate::shell::{Shell, Step};
 use crate::signals::StopSignal;
-
-/// How long a server waits for its client: mosh-wire §10.
-const FIRST_CONTACT: Duration = Duration::from_secs(60);
 
 /// Announces the server, and serves until the command ends, the client leaves or a signal comes.
 ///
@@ -101,9 +99,11 @@ enum Next {
 impl Serving {
     /// Serves until the command has ended or the client leaves.
     async fn run(&mut self) -> io::Result<()> {
-        let limit = time::timeout(FIRST_CONTACT, self.session.recv_numbered()).await;
+        let limit = time::timeout(SERVER_LONELY_TIMEOUT, self.session.recv_numbered()).await;
         let Ok(first_state) = limit else {
-            return Err(io::Error::other("No connection within 60 seconds."));
+            let seconds = SERVER_LONELY_TIMEOUT.as_secs();
+            let why = format!("No connection within {seconds} seconds.");
+            return Err(io::Error::other(why));
         };
         let mut is_open = first_state.is_some();
         if let Some((number, user)) = first_state {

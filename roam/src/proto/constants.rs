@@ -97,9 +97,6 @@ pub const PORTS_OPEN_MAX: usize = 10;
 /// A client keeps its old ports this long after the last hop (§4.13).
 pub const OLD_SOCKET_AGE_MAX: Duration = Duration::from_secs(60);
 
-/// How long a server collects changes before it sends them (§7).
-pub const MINDELAY_SERVER: Duration = Duration::from_millis(8);
-
 /// How long a client collects changes before it sends them (§7).
 pub const MINDELAY_CLIENT: Duration = Duration::from_millis(1);
 
