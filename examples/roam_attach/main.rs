@@ -47,8 +47,8 @@ fn main() -> ExitCode {
             let term = env::var("TERM").unwrap_or_default();
             return writeln!(io::stdout(), "{}", options::colors(&term));
         }
-        let key = take_key(matches.get_one(KEY_PIPE))?;
-        let key: Key = key.parse().map_err(io::Error::other)?;
+        let key = take_key(matches.get_one(KEY_PIPE))?.parse();
+        let key: Key = key.map_err(io::Error::other)?;
         let escape = env::var("MOSH_ESCAPE_KEY").ok();
         let keys = Keys::new(escape.as_deref()).map_err(io::Error::other)?;
         let options = Options::of(matches).ok_or(io::ErrorKind::InvalidInput)?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use gannet::roam::{Blob, Client, Key, Session};
 use gannet::{JoinSet, time};
+use zeroize::Zeroizing;
 
 use crate::reading::Reading;
 use crate::select::{First, first};
@@ -33,7 +34,9 @@ struct Habits {
 pub(crate) async fn report(matches: &ArgMatches) -> io::Result<()> {
     let stop = StopSignal::catch()?;
     let path: &PathBuf = matches.get_one("list").ok_or(io::ErrorKind::InvalidInput)?;
+    // Wiped once the keys are read out of it; what the file system keeps of the file is not.
     let text = fs::read_to_string(path)
+        .map(Zeroizing::new)
         .map_err(|err| io::Error::new(err.kind(), format!("{}: {err}", path.display())))?;
     // The keys are good for one session each: nobody is to begin another with them.
     fs::remove_file(path)
@@ -52,6 +55,7 @@ pub(crate) async fn report(matches: &ArgMatches) -> io::Result<()> {
             Client::new(entry.key, entry.addr).session(Reading::default(), Blob::new())?;
         sessions.push((entry.name, Arc::new(session)));
     }
+    drop(text);
     let mut devices = JoinSet::new();
     for (_, session) in &sessions {
         devices.spawn(run(session.clone(), habits));
@@ -65,7 +69,8 @@ impl Entry {
     /// Reads `NAME ADDRESS KEY`.
     fn parse(line: &str) -> Result<Self, String> {
         let mut words = line.split_whitespace();
-        let mut word = |what: &str| words.next().ok_or(format!("no {what} in `{line}`"));
+        // Without the line, which may hold a key.
+        let mut word = |what: &str| words.next().ok_or(format!("no {what}"));
         let (name, addr, key) = (word("name")?, word("address")?, word("key")?);
         Ok(Entry {
             name: name.to_owned(),
@@ -120,4 +125,22 @@ async fn end(sessions: Vec<(String, Arc<Session<Reading, Blob>>)>) -> io::Result
     }
     println!("{clean} of {count} devices ended cleanly");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A word that is missing may have the key in the place of another.
+    #[test]
+    fn line_that_is_too_short_is_not_shown() {
+        let secret = "GHe3rr+vIkWSshPEDJebSQ";
+        for (line, error) in [
+            ("", "no name"),
+            (secret, "no address"),
+            ("sensor-1 127.0.0.1:60001", "no key"),
+        ] {
+            assert_eq!(Entry::parse(line).err().as_deref(), Some(error));
+        }
+    }
 }

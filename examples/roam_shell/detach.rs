@@ -9,8 +9,12 @@
 //!
 //! A new process and not a fork: one that has a runtime or threads cannot be forked safely, and
 //! this needs no care about what has been made before.
+//!
+//! The key's text is wiped here once it is told. Copies remain in the kernel's buffer of the pair until
+//! they are read, and wherever standard output leads.
 
 use std::env;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,8 +23,12 @@ use std::process::{Child, Command};
 
 use rustix::process::setsid;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use zeroize::Zeroizing;
 
 use crate::args::{Arguments, DETACHED};
+
+/// Room for the line with the key, in bytes, so that its buffer does not grow and leave a copy behind.
+const LINE_ROOM: usize = 128;
 
 /// What this process has to do.
 pub(crate) enum Role {
@@ -57,7 +65,7 @@ pub(crate) fn detach(arguments: &Arguments) -> io::Result<Role> {
     }
     let (mut announced, announcer) = UnixStream::pair()?;
     let server = start(announcer)?;
-    let mut announcement = String::new();
+    let mut announcement = Zeroizing::new(String::with_capacity(LINE_ROOM));
     announced.read_to_string(&mut announcement)?;
     if announcement.is_empty() {
         return Err(io::Error::other("the server ended before it served"));
@@ -89,7 +97,8 @@ impl Announcement {
     /// # Errors
     /// Those of writing. The caller is then gone.
     pub(crate) fn tell(self, port: u16, key: &str) -> io::Result<()> {
-        let line = format!("MOSH CONNECT {port} {key}\n");
+        let mut line = Zeroizing::new(String::with_capacity(LINE_ROOM));
+        writeln!(line, "MOSH CONNECT {port} {key}").map_err(io::Error::other)?;
         let Announcement::Pass { verbose } = self else {
             return print(&line);
         };
