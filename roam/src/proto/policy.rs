@@ -17,6 +17,10 @@ pub(super) const SILENT_AFTER: Duration = super::constants::BANNER_CONTACT;
 /// peer fills with big ones.
 pub(super) const RECEIVED_BYTES_MAX: usize = 32 << 20;
 
+/// How long after a state that was too big the next one is refused unseen. To make one takes
+/// milliseconds, and an honest peer does not send again any sooner.
+pub(super) const FULL_PAUSE: Duration = super::constants::RTO_MIN;
+
 /// How long a server gathers what follows a change. mosh waits 8 ms; what a program prints at once is
 /// there within less, and the frame interval bounds the rate anyway.
 pub(super) const GATHER_SERVER: Duration = Duration::from_millis(2);

@@ -1,7 +1,10 @@
 //! Which states of the peer are held (mosh-wire §8).
 //!
 //! Every instruction names the state that its difference applies to, so several are held until the
-//! peer says which it will not refer to any more. Their number and their size are bounded.
+//! peer says which it will not refer to any more. Their number and their size are bounded, and so is
+//! the work for those that there is no room for: they are refused before they are made. How big one
+//! becomes only shows once it is made, so after one that was too big the others are refused for a
+//! while, or until something is given up.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -9,7 +12,7 @@ use std::time::Instant;
 use super::constants::{QUENCH_TIME, RECEIVED_STATES_MAX};
 use super::error::PeerError;
 use super::instruction::Instruction;
-use super::policy::RECEIVED_BYTES_MAX;
+use super::policy::{FULL_PAUSE, RECEIVED_BYTES_MAX};
 use super::state::State;
 
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(super) struct Receiver<R> {
     memory: usize,
     /// When one may be taken although there are too many.
     quench_until: Option<Instant>,
+    /// Until when the memory counts as full.
+    full_until: Option<Instant>,
     /// What the application has taken: a log may not forget beyond it.
     taken: (u64, R),
 }
@@ -62,6 +67,7 @@ impl<R: State> Receiver<R> {
             }]),
             memory: size,
             quench_until: None,
+            full_until: None,
         }
     }
 
@@ -91,22 +97,31 @@ impl<R: State> Receiver<R> {
         instruction: &Instruction,
     ) -> Result<Outcome, PeerError> {
         let (old, new) = (instruction.old_num, instruction.new_num);
-        let after = self.held.partition_point(|held| held.number < new);
-        if self.held.get(after).is_some_and(|held| held.number == new) {
+        if self.find(new).is_some() {
             return Ok(Outcome::Known);
         }
         if new <= old || old < instruction.throwaway_num {
             return Err(PeerError::Numbers);
         }
-        let Some(base) = self.held.iter().find(|held| held.number == old) else {
+        if self.find(old).is_none() {
+            return Ok(Outcome::Unknown);
+        }
+        self.forget_below(instruction.throwaway_num);
+        if self.is_full(now) {
+            return Ok(Outcome::Full);
+        }
+        let Some(base) = self.find(old) else {
             return Ok(Outcome::Unknown);
         };
         let mut state = base.state.clone();
         state.apply(&instruction.diff)?;
-        self.forget_below(instruction.throwaway_num);
         let size = state.size();
-        if self.is_full(now, size) {
+        if self.memory.saturating_add(size) > RECEIVED_BYTES_MAX {
+            self.full_until = Some(now + FULL_PAUSE);
             return Ok(Outcome::Full);
+        }
+        if self.held.len() > RECEIVED_STATES_MAX {
+            self.quench_until = Some(now + QUENCH_TIME);
         }
         let after = self.held.partition_point(|held| held.number < new);
         let outcome = if after == self.held.len() {
@@ -130,6 +145,12 @@ impl<R: State> Receiver<R> {
         Ok(outcome)
     }
 
+    /// State `number`, if it is held.
+    fn find(&self, number: u64) -> Option<&Held<R>> {
+        let at = self.held.binary_search_by_key(&number, |held| held.number);
+        self.held.get(at.ok()?)
+    }
+
     /// Forgets the states that the peer will not refer to, and of logs what both ends have.
     fn forget_below(&mut self, number: u64) {
         let gone = self.held.partition_point(|held| held.number < number);
@@ -150,13 +171,16 @@ impl<R: State> Receiver<R> {
         } else {
             self.has_taken(first.number).then(|| first.state.clone())
         };
-        self.memory = 0;
+        let before = std::mem::take(&mut self.memory);
         for held in &mut self.held {
             if let Some(known) = &known {
                 held.state.forget(known);
             }
             held.size = held.state.size();
             self.memory += held.size;
+        }
+        if self.memory < before {
+            self.full_until = None;
         }
     }
 
@@ -165,8 +189,7 @@ impl<R: State> Receiver<R> {
     fn has_taken(&self, number: u64) -> bool {
         let mut taken = self.taken.0;
         while taken > number {
-            let at = self.held.binary_search_by_key(&taken, |held| held.number);
-            match at.ok().and_then(|at| self.held.get(at)) {
+            match self.find(taken) {
                 Some(held) => taken = held.old,
                 None => return false,
             }
@@ -174,21 +197,13 @@ impl<R: State> Receiver<R> {
         taken == number
     }
 
-    /// Whether a state of `size` bytes is one too many.
-    fn is_full(&mut self, now: Instant, size: usize) -> bool {
-        if self.memory.saturating_add(size) > RECEIVED_BYTES_MAX {
-            return true;
-        }
-        if self.held.len() <= RECEIVED_STATES_MAX {
-            return false;
-        }
-        if self.held.len() > 2 * RECEIVED_STATES_MAX
-            || self.quench_until.is_some_and(|until| now < until)
-        {
-            return true;
-        }
-        self.quench_until = Some(now + QUENCH_TIME);
-        false
+    /// Whether another state is one too many, whatever its size.
+    fn is_full(&self, now: Instant) -> bool {
+        let is_before = |until: Option<Instant>| until.is_some_and(|until| now < until);
+        let count = self.held.len();
+        is_before(self.full_until)
+            || count > 2 * RECEIVED_STATES_MAX
+            || (count > RECEIVED_STATES_MAX && is_before(self.quench_until))
     }
 
     /// Bytes of memory in the states that are held.

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gannet_net::UdpSocket;
-use gannet_roam::proto::{Event, Header, Key, Protocol, Seal, Session, Side};
+use gannet_roam::proto::{
+    Event, Fragmenter, Header, Instruction, Key, Protocol, Seal, Session, Side, State, deflate,
+};
 use gannet_roam::{Blob, Client, generate_key};
 use gannet_runtime::time::now;
 
@@ -204,5 +206,49 @@ fn a_client_is_not_taken_in() {
         assert_eq!(client.stats().rejected.replayed, 1, "its own");
         assert_eq!((client.peer_addr(), client.silence()), (None, None));
         assert!(!client.is_closed());
+    });
+}
+
+/// Datagrams at once, which fit into any receive buffer.
+const BURST: u64 = 16;
+
+/// Who has the key of one session and sends the costliest states to be had, a mebibyte in each
+/// datagram, keeps no other session of the same thread from its own.
+#[test]
+fn a_flood_of_costly_states_starves_no_other_session() {
+    run(async {
+        let bound = bound(V4).await;
+        let (key, to) = (bound.key().clone(), bound.local_addr());
+        let flooded: Blobs = bound.session(Blob::new(), Blob::new());
+        let (peer, seal) = (socket(V4).await, Seal::new(&key, Side::Client));
+        let (mut seal, mut fragmenter) = (seal, Fragmenter::new());
+        let (client, server) = blobs(V4).await;
+        let costly = Blob::from(vec![0; 1 << 20]).diff_from(&Blob::new());
+        for round in 0..20 {
+            for number in 1..=BURST {
+                let instruction = Instruction {
+                    new_num: round * BURST + number,
+                    diff: costly.clone(),
+                    ..Instruction::new()
+                };
+                let blob = deflate(&instruction.encode()).expect("short enough");
+                let fragments = fragmenter.split(&instruction, blob.into(), 1252);
+                let (mut plain, mut datagram) = (vec![0xFF; 4], Vec::new());
+                assert!(fragments.expect("one").next_into(&mut plain));
+                seal.seal(&plain, &mut datagram).expect("a number");
+                peer.send_to(&datagram, to).await.expect("room");
+            }
+            let told = round.to_be_bytes();
+            tell(&client, &server, &told).await;
+            tell(&server, &client, &told).await;
+            while flooded.stats().datagrams_received < (round + 1) * BURST {
+                gannet_runtime::yield_now().await;
+            }
+        }
+        let stats = flooded.stats();
+        assert_eq!(stats.rejected.total(), 0, "{:?}", stats.rejected);
+        assert!((1..=31).contains(&stats.states_received), "{stats:?}");
+        assert!(stats.memory <= 40 << 20, "{stats:?}");
+        assert!(client.shut_down().await);
     });
 }

@@ -1,3 +1,5 @@
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::*;
@@ -170,4 +172,82 @@ fn octets_that_were_not_taken_are_not_forgotten() {
     assert_eq!(receiver.take().since(0), b"abcde");
     assert!(is_newest(receiver.receive(now, &step(3, 4, 3, "f"))));
     assert_eq!(receiver.current().1.since(5), b"f");
+}
+
+/// A state that counts how often it was made anew, and is as big as the difference says, in MiB.
+#[derive(Clone)]
+struct Costly {
+    size: usize,
+    made: Rc<Cell<u32>>,
+}
+
+impl PartialEq for Costly {
+    fn eq(&self, other: &Self) -> bool {
+        self.size == other.size
+    }
+}
+
+impl State for Costly {
+    fn diff_from(&self, _: &Self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn apply(&mut self, diff: &[u8]) -> Result<(), PeerError> {
+        self.made.set(self.made.get() + 1);
+        self.size = usize::from(*diff.first().ok_or(PeerError::Diff)?) << 20;
+        Ok(())
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+}
+
+/// A receiver of these, and how many were made.
+fn costly() -> (Receiver<Costly>, Rc<Cell<u32>>) {
+    let made = Rc::default();
+    let first = Costly {
+        size: 0,
+        made: Rc::clone(&made),
+    };
+    (Receiver::new(first), made)
+}
+
+fn big(new: u64, throwaway: u64, size: u8) -> Instruction {
+    Instruction {
+        old_num: throwaway,
+        new_num: new,
+        throwaway_num: throwaway,
+        diff: vec![size],
+        ..Instruction::new()
+    }
+}
+
+#[test]
+fn state_without_room_is_refused_before_it_is_made() {
+    let now = gannet_sys::clock::now();
+    let (mut receiver, made) = costly();
+    assert!(is_newest(receiver.receive(now, &big(1, 0, 20))));
+    for new in 2..100 {
+        let refused = receiver.receive(now, &big(new, 0, 20));
+        assert_eq!(refused, Ok(Outcome::Full));
+    }
+    assert_eq!(made.get(), 2, "one showed that there is no room");
+    let later = now + FULL_PAUSE;
+    assert!(is_newest(receiver.receive(later, &big(100, 0, 12))));
+    let refused = receiver.receive(later, &big(101, 0, 1));
+    assert_eq!((refused, made.get()), (Ok(Outcome::Full), 4));
+    // What is given up makes room at once.
+    assert!(is_newest(receiver.receive(later, &big(102, 100, 20))));
+    assert_eq!((made.get(), receiver.memory()), (5, 32 << 20));
+}
+
+#[test]
+fn state_beyond_the_number_is_refused_before_it_is_made() {
+    let now = gannet_sys::clock::now();
+    let (mut receiver, made) = costly();
+    for new in 1..3000 {
+        let _ = receiver.receive(now, &big(new, 0, 0));
+    }
+    assert_eq!(made.get(), 1025);
 }
