@@ -140,6 +140,14 @@ impl Fragmenter {
             number: 0,
         })
     }
+
+    /// Returns about how many octets of memory the newest transmission takes, which is kept to be
+    /// compared with the next. Its [`Fragments`] share them.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let newest = self.newest.as_ref();
+        newest.map_or(0, |newest| newest.blob.len() + newest.chaff.capacity())
+    }
 }
 
 /// The pieces of one transmission that are still to be sent, in order.

@@ -171,6 +171,9 @@ impl<R: State> Receiver<R> {
         } else {
             self.has_taken(first.number).then(|| first.state.clone())
         };
+        if let Some(known) = &known {
+            self.taken.1.forget(known);
+        }
         let before = std::mem::take(&mut self.memory);
         for held in &mut self.held {
             if let Some(known) = &known {
@@ -206,9 +209,14 @@ impl<R: State> Receiver<R> {
             || (count > RECEIVED_STATES_MAX && is_before(self.quench_until))
     }
 
-    /// Bytes of memory in the states that are held.
+    /// Bytes of memory in the states that are held, and in the one that was taken if it is not held
+    /// any more.
     pub(super) fn memory(&self) -> usize {
-        self.memory
+        let (number, taken) = &self.taken;
+        match self.find(*number) {
+            Some(_) => self.memory,
+            None => self.memory + taken.size(),
+        }
     }
 }
 

@@ -546,9 +546,12 @@ impl<L: State> Sender<L> {
         }
     }
 
-    /// Bytes of memory in the states that wait to be confirmed.
+    /// Bytes of memory in the states that wait to be confirmed, and in what was not sent yet.
     pub(super) fn memory(&self) -> usize {
-        self.sent.iter().map(|sent| sent.state.size()).sum()
+        let sent = self.sent.iter().map(|sent| sent.state.size());
+        let is_sent = self.version == self.last().version;
+        let current = (!is_sent).then(|| self.current.size());
+        sent.chain(current).sum()
     }
 }
 

@@ -170,7 +170,10 @@ impl<L: State, R: State> Session<L, R> {
     /// What happened so far.
     pub fn stats(&self) -> Stats {
         let mut stats = self.connection.snapshot();
-        stats.memory = self.sender.memory() + self.receiver.memory() + self.assembler.memory();
+        stats.memory = self.sender.memory()
+            + self.fragmenter.memory()
+            + self.receiver.memory()
+            + self.assembler.memory();
         stats
     }
 

@@ -40,7 +40,7 @@ pub struct Stats {
     pub rttvar: Duration,
     /// How long a datagram may go unanswered before it counts as lost.
     pub rto: Duration,
-    /// Bytes of memory in states and incomplete instructions, about.
+    /// Bytes of memory in states and instructions, on both their ways, about.
     pub memory: usize,
     /// Sockets that are open.
     pub ports: usize,
