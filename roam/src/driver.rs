@@ -9,6 +9,7 @@
 //! It has no buffers while it waits. Nothing else sends, so nothing else uses a sequence number.
 
 use std::future::Future;
+use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,10 +18,11 @@ use std::time::{Duration, Instant};
 
 use gannet_net::{AddressWatch, Ecn};
 use gannet_runtime::time::{Sleep, sleep_until};
+use gannet_sys::errno::EMSGSIZE;
 use gannet_sys::{clock, fork};
 
 use crate::error::PathError;
-use crate::proto::{Arrival, PortChange, Protocol, SendFailure};
+use crate::proto::{Arrival, PortChange, Protocol, SendFailure, Transmit};
 use crate::scratch::{Outbox, Scratch};
 use crate::shared::Shared;
 use crate::sockets::Sockets;
@@ -48,10 +50,10 @@ struct Turn {
 /// What became of the datagrams.
 #[derive(PartialEq)]
 enum Sent {
-    /// All have gone, or never will.
+    /// All have gone.
     All,
-    /// One was too long, so the protocol has shorter ones.
-    TooLong,
+    /// Some never will, so the protocol may have others: shorter ones, or to elsewhere.
+    Failed,
 }
 
 /// How long a driver that waits for room in a socket's buffer leaves the timers alone at least.
@@ -100,7 +102,7 @@ impl<P: Protocol> Driver<P> {
                 return Poll::Ready(());
             }
             // Nobody listens yet at a socket that has just opened.
-            let again = opened || sent == Poll::Ready(Sent::TooLong);
+            let again = opened || sent == Poll::Ready(Sent::Failed);
             if received || again || (turn.more && sent.is_ready()) {
                 continue;
             }
@@ -191,9 +193,10 @@ impl<P: Protocol> Driver<P> {
                     outbox.advance(count.max(1));
                 }
                 Err(err) => {
-                    if self.failed(outbox.next_to().map(|to| PathError::new(to, &err))) {
-                        sent = Sent::TooLong;
+                    if let Some(transmit) = outbox.next_transmit() {
+                        self.failed(transmit, &err);
                     }
+                    sent = Sent::Failed;
                     outbox.advance(1);
                 }
             }
@@ -201,19 +204,18 @@ impl<P: Protocol> Driver<P> {
         Poll::Ready(sent)
     }
 
-    /// Notes why a datagram has not gone. True if it was too long for its way.
-    fn failed(&mut self, error: Option<PathError>) -> bool {
-        let too_long = error.is_some_and(|error| error.errno == gannet_sys::errno::EMSGSIZE);
-        let failure = if too_long {
+    /// Notes why a datagram has not gone.
+    fn failed(&mut self, transmit: Transmit, err: &io::Error) {
+        let error = PathError::new(transmit.to, err);
+        let failure = if error.errno == EMSGSIZE {
             SendFailure::TooLong
         } else {
             SendFailure::Unreachable
         };
-        self.shared.set_path_error(error);
+        self.shared.set_path_error(Some(error));
         let now = clock::now();
         self.shared
-            .look(|protocol| protocol.handle_send_failure(now, failure));
-        too_long
+            .look(|protocol| protocol.handle_send_failure(now, transmit.port, failure));
     }
 
     /// Waits for the next time at which there is something to do.

@@ -1,7 +1,6 @@
 //! Buffers that a driver needs only while it runs, shared by all sessions of a thread.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::ops::Range;
 
 use gannet_net::RecvBatch;
@@ -72,8 +71,8 @@ impl Outbox {
     }
 
     /// Where the next datagram goes.
-    pub(crate) fn next_to(&self) -> Option<SocketAddr> {
-        self.items.get(self.sent).map(|(transmit, _)| transmit.to)
+    pub(crate) fn next_transmit(&self) -> Option<Transmit> {
+        self.items.get(self.sent).map(|(transmit, _)| *transmit)
     }
 
     /// The next `count` datagrams are done with.

@@ -78,9 +78,10 @@ fn nothing_spins_when_every_send_fails() {
         net.now = net.now.max(at);
         wakes += 1;
         net.client.handle_timeout(net.now);
-        while net.client.poll_transmit(net.now, &mut out).is_some() {
+        while let Some(transmit) = net.client.poll_transmit(net.now, &mut out) {
+            let failure = SendFailure::Unreachable;
             net.client
-                .handle_send_failure(net.now, SendFailure::Unreachable);
+                .handle_send_failure(net.now, transmit.port, failure);
             out.clear();
         }
         while net.client.poll_port().is_some() {}

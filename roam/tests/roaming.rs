@@ -2,11 +2,12 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use gannet_roam::proto::{Event, Port, Protocol};
-use support::net::{To, host};
-use support::pair::{MS, Pair, Readers, SECOND, in_step, reach_step, settled};
+use support::net::{OTHERS, SERVER, To, host};
+use support::pair::{MS, Pair, Readers, SECOND, delayed, in_step, pair_to, reach_step, settled};
 
 /// Where the server's newest datagram went.
 fn target(net: &Pair) -> std::net::IpAddr {
@@ -187,4 +188,59 @@ fn changes_of_the_network_are_answered_at_once_and_seldom() {
         Some(start + MS * 50)
     );
     assert!((19..=22).contains(&spoken.len()), "{}", spoken.len());
+}
+
+/// The datagrams of the client, by where they went.
+fn said_to(net: &Pair, dest: SocketAddr) -> usize {
+    let to_server = net.sent.iter().filter(|flight| flight.to == To::Server);
+    to_server.filter(|flight| flight.dest == dest).count()
+}
+
+#[test]
+fn refused_address_is_left_for_the_next_at_once() {
+    for refused in 0..=2 {
+        let peers = [SERVER, OTHERS[0], OTHERS[1]];
+        let mut net = pair_to(&peers, delayed(50), 60);
+        net.refused = peers[..refused].to_vec();
+        net.client.update(net.now, |keys| keys.type_keys(b"k"));
+        // The delay of a client, and half a round trip.
+        net.run_for(MS * 51);
+        assert_eq!(net.server.remote().1.end(), 1, "{refused} refused");
+        assert_eq!(net.client.stats().port_hops, refused as u64);
+        reach_step(&mut net, SECOND);
+        assert_eq!(net.client.peer_addr(), Some(peers[refused]));
+        assert!(said_to(&net, peers[refused]) > 0);
+    }
+}
+
+#[test]
+fn address_that_is_refused_later_is_left_with_the_next_key() {
+    let mut net = pair_to(&[SERVER, OTHERS[0]], delayed(50), 61);
+    net.run_for(SECOND * 5);
+    net.refused = vec![SERVER];
+    net.client.update(net.now, |keys| keys.type_keys(b"k"));
+    net.run_for(MS * 60);
+    assert_eq!(net.server.remote().1.end(), 1);
+    assert_eq!(net.client.stats().port_hops, 1);
+    // And back, once that one is refused and the network has changed.
+    net.run_for(SECOND * 5);
+    net.refused = vec![OTHERS[0]];
+    net.client.handle_network_change(net.now);
+    net.run_for(MS * 60);
+    assert_eq!(net.client.stats().port_hops, 2);
+    reach_step(&mut net, SECOND);
+}
+
+#[test]
+fn addresses_that_are_all_refused_are_tried_ever_more_seldom() {
+    let mut net = pair_to(&[SERVER, OTHERS[0], OTHERS[1]], delayed(50), 62);
+    net.refused = vec![SERVER, OTHERS[0], OTHERS[1]];
+    net.client.update(net.now, |keys| keys.type_keys(b"k"));
+    net.run_for(SECOND * 60);
+    let stats = net.client.stats();
+    assert_eq!(stats.datagrams_sent, stats.send_failures);
+    assert!(stats.send_failures <= 100, "{stats:?}");
+    assert!(stats.ports <= 10, "{stats:?}");
+    net.refused.truncate(2);
+    reach_step(&mut net, SECOND * 14);
 }

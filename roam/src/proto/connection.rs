@@ -16,6 +16,7 @@ use super::packet::{Header, Timestamp};
 use super::paths::Paths;
 use super::policy::{HOP_GRACE, NETWORK_CHANGE_SPACING};
 use super::ports::{Port, PortChange, Ports};
+use super::protocol::SendFailure;
 use super::replay::{Order, Replay};
 use super::rtt::Rtt;
 use super::seal::{Seal, Side};
@@ -346,8 +347,9 @@ impl Connection {
 
     /// The network of this machine has changed: when a client should speak. `None` for a server.
     pub(super) fn network_changed(&mut self, now: Instant) -> Option<Instant> {
-        if !self.is_client() {
-            return None;
+        match &mut self.way {
+            Way::Client(ports) => ports.network_changed(),
+            Way::Server(_) => return None,
         }
         let at = match self.network_answered_at {
             Some(coming) if coming > now => coming,
@@ -358,9 +360,19 @@ impl Connection {
         Some(at)
     }
 
-    /// The network refused a datagram as too long. True if shorter ones will be made from now on.
-    pub(super) fn too_long(&mut self) -> bool {
-        !std::mem::replace(&mut self.small_datagrams, true)
+    /// The kernel refused a datagram of `port`. True if the next ones are shorter, or go to another
+    /// address: then what was said should be said again.
+    pub(super) fn send_failed(&mut self, now: Instant, port: Port, failure: SendFailure) -> bool {
+        self.stats.send_failures += 1;
+        match (failure, &mut self.way) {
+            (SendFailure::TooLong, _) => !std::mem::replace(&mut self.small_datagrams, true),
+            (SendFailure::Unreachable, Way::Client(ports)) => {
+                let hops = ports.refused(now, port);
+                self.stats.port_hops += u64::from(hops);
+                hops
+            }
+            (SendFailure::Unreachable, Way::Server(_)) => false,
+        }
     }
 
     /// What was sent at `at`, the state with this number, has reached the peer, and we heard so.

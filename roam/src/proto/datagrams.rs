@@ -16,7 +16,7 @@ use super::constants::{ACK_INTERVAL, TIMESTAMP_HOLD_LIMIT};
 use super::error::{LocalError, PeerError};
 use super::event::Event;
 use super::key::Key;
-use super::ports::PortChange;
+use super::ports::{Port, PortChange};
 use super::protocol::{Protocol, SendFailure};
 use super::stats::Stats;
 
@@ -184,10 +184,9 @@ impl Protocol for Datagrams {
         }
     }
 
-    fn handle_send_failure(&mut self, _now: Instant, failure: SendFailure) {
-        self.connection.stats.send_failures += 1;
-        if failure == SendFailure::TooLong {
-            self.connection.too_long();
+    fn handle_send_failure(&mut self, now: Instant, port: Port, failure: SendFailure) {
+        if self.connection.send_failed(now, port, failure) {
+            self.heartbeat_at = self.heartbeat_at.min(now);
         }
     }
 

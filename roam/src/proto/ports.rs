@@ -6,7 +6,9 @@
 //! ```
 //!
 //! Only the newest sends. Old ones listen, because an answer may be on its way to them. `Session` and
-//! `Datagrams` decide that an answer is overdue; this decides what to do about it.
+//! `Datagrams` know what was asked; this decides what to do when the answer is overdue. A peer's address
+//! that this machine has no way to is left at once for the next, in one pass over all of them: then it
+//! is time's turn again, or a change of the network's.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -50,6 +52,8 @@ pub(super) struct Ports {
     round_trip_at: Option<Instant>,
     /// How many fresh ports were tried since the peer last confirmed anything.
     tries: u32,
+    /// How many addresses in a row could not be sent to, of one pass over them.
+    refused: usize,
     changes: VecDeque<PortChange>,
 }
 
@@ -63,6 +67,7 @@ impl Ports {
             chosen_at: now,
             round_trip_at: None,
             tries: 0,
+            refused: 0,
             changes: VecDeque::new(),
         };
         ports.add(0);
@@ -84,7 +89,13 @@ impl Ports {
         if self.round_trip_at.is_none_or(|before| before < at) {
             self.round_trip_at = Some(at);
             self.tries = 0;
+            self.refused = 0;
         }
+    }
+
+    /// The network of this machine has changed: what was refused may not be any more.
+    pub(super) fn network_changed(&mut self) {
+        self.refused = 0;
     }
 
     /// A datagram arrived: the time to see whether old ports have served long enough.
@@ -105,12 +116,32 @@ impl Ports {
     pub(super) fn hop(&mut self, now: Instant) {
         let before = self.open.back().map_or(0, |&(_, peer)| peer);
         self.tries = self.tries.saturating_add(1);
+        self.refused = 0;
         // The first keeps to the address, since a mapping dies more often than a family.
         let peer = if self.tries >= 2 {
             (before + 1) % self.peers.len().max(1)
         } else {
             before
         };
+        self.open(now, peer);
+    }
+
+    /// What `port` should have sent was refused. True if it was the newest, and another address of the
+    /// peer is tried instead.
+    pub(super) fn refused(&mut self, now: Instant, port: Port) -> bool {
+        let newest = self.open.back().filter(|newest| newest.0 == port);
+        let Some(&(_, peer)) = newest else {
+            return false;
+        };
+        if self.refused + 1 >= self.peers.len() {
+            return false;
+        }
+        self.refused += 1;
+        self.open(now, (peer + 1) % self.peers.len());
+        true
+    }
+
+    fn open(&mut self, now: Instant, peer: usize) {
         self.chosen_at = now;
         self.add(peer);
         self.prune(now);

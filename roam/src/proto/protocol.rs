@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::connection::{Arrival, Transmit};
 use super::error::PeerError;
 use super::event::Event;
-use super::ports::PortChange;
+use super::ports::{Port, PortChange};
 
 /// One end of a session as its driver sees it: a state machine that is told what arrives and what time
 /// it is, and asked what to send and when to look again.
@@ -26,8 +26,9 @@ pub trait Protocol {
     /// An address or a route of this machine has changed: speaks at once, whatever was due.
     fn handle_network_change(&mut self, now: Instant);
 
-    /// The kernel refused a datagram of [`poll_transmit`](Self::poll_transmit).
-    fn handle_send_failure(&mut self, now: Instant, failure: SendFailure);
+    /// The kernel refused a datagram that [`poll_transmit`](Self::poll_transmit) wanted sent by `port`:
+    /// says it again at once if it can be shorter, or if the peer has another address.
+    fn handle_send_failure(&mut self, now: Instant, port: Port, failure: SendFailure);
 
     /// Appends the next datagram to `out` and says where it goes; `None` if there is none now.
     fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit>;

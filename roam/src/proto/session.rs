@@ -14,7 +14,7 @@ use super::instruction::Instruction;
 use super::key::Key;
 use super::pacer::Pacer;
 use super::policy::GATHER_SERVER;
-use super::ports::PortChange;
+use super::ports::{Port, PortChange};
 use super::protocol::{Protocol, SendFailure};
 use super::receiver::{Outcome, Receiver};
 use super::sender::{Ending, Pace, Sender, Tick, Update};
@@ -363,9 +363,8 @@ impl<L: State, R: State> Protocol for Session<L, R> {
         }
     }
 
-    fn handle_send_failure(&mut self, now: Instant, failure: SendFailure) {
-        self.connection.stats.send_failures += 1;
-        if failure == SendFailure::TooLong && self.connection.too_long() {
+    fn handle_send_failure(&mut self, now: Instant, port: Port, failure: SendFailure) {
+        if self.connection.send_failed(now, port, failure) {
             self.drop_train();
             self.sender.resend(now);
         }

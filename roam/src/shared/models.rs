@@ -11,7 +11,7 @@ use loom::thread;
 
 use self::harness::block_on;
 use super::*;
-use crate::proto::{Arrival, Event, PeerError, PortChange, SendFailure, Transmit};
+use crate::proto::{Arrival, Event, PeerError, Port, PortChange, SendFailure, Transmit};
 
 /// As for the runtime's models.
 #[path = "../../../runtime/src/sync/model.rs"]
@@ -39,7 +39,7 @@ impl Protocol for Letters {
 
     fn handle_network_change(&mut self, _: Instant) {}
 
-    fn handle_send_failure(&mut self, _: Instant, _: SendFailure) {}
+    fn handle_send_failure(&mut self, _: Instant, _: Port, _: SendFailure) {}
 
     fn poll_transmit(&mut self, _: Instant, _: &mut Vec<u8>) -> Option<Transmit> {
         None

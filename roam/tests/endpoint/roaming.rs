@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use gannet_net::UdpSocket;
-use gannet_roam::Client;
 use gannet_roam::proto::Event;
+use gannet_roam::{Client, generate_key};
 use gannet_runtime::time::{now, sleep};
 
 use crate::namespace::{in_namespace, ip as configure};
@@ -42,20 +42,25 @@ fn an_address_without_a_route_is_given_up_for_the_second() {
         || {
             run(async {
                 let nowhere = SocketAddr::new(ip("2001:db8::1"), 60001);
+                let key = generate_key().expect("a key");
+                let lost = Client::new(key, nowhere);
+                let lost: Blobs = lost.session("".into(), "".into()).expect("a client");
+                while lost.path_error().is_none() {
+                    sleep(Duration::from_millis(1)).await;
+                }
+                let error = lost.path_error().expect("it is still there");
+                assert_eq!(error.to, nowhere);
+                assert!(error.to_string().contains("unreachable"), "{error}");
+
                 let bound = bound(V4).await;
                 let client =
                     Client::new(bound.key().clone(), nowhere).or_address(bound.local_addr());
                 let server = bound.session("".into(), "".into());
                 let client: Blobs = client.session("".into(), "".into()).expect("a client");
                 client.update(|value| *value = "hello".into());
-                while client.path_error().is_none() {
-                    sleep(Duration::from_millis(1)).await;
-                }
-                let error = client.path_error().expect("it is still there");
-                assert_eq!(error.to, nowhere);
-                assert!(error.to_string().contains("unreachable"), "{error}");
                 assert_eq!(server.recv().await, Some("hello".into()));
                 tell(&server, &client, b"back").await;
+                assert!(client.stats().send_failures >= 1);
                 assert_eq!(client.path_error(), None);
             });
         },

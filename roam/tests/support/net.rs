@@ -3,7 +3,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -70,6 +70,8 @@ pub(crate) struct Net<C, S> {
     pub(crate) rebound: u16,
     /// The longest datagram that a kernel takes, in bytes.
     pub(crate) path_limit: usize,
+    /// Where the client's kernel has no way to.
+    pub(crate) refused: Vec<SocketAddr>,
     /// Ports of the client whose mapping is dead, both ways.
     pub(crate) dead: Vec<Port>,
     /// All datagrams that were sent, delivered or not.
@@ -89,6 +91,14 @@ pub(crate) struct Net<C, S> {
 pub(crate) const SERVER: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1)), 60001);
 
+/// Other addresses of the server, of the other version of IP.
+pub(crate) const OTHERS: [SocketAddr; 2] = [other(1), other(2)];
+
+const fn other(last: u16) -> SocketAddr {
+    let ip = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last);
+    SocketAddr::new(IpAddr::V6(ip), 60001)
+}
+
 /// A host where the client can be.
 pub(crate) fn host(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 77, 1, last))
@@ -106,6 +116,7 @@ impl<C: Protocol, S: Protocol> Net<C, S> {
             client_host: host(2),
             rebound: 0,
             path_limit: usize::MAX,
+            refused: Vec::new(),
             dead: Vec::new(),
             sent: Vec::new(),
             sent_at: Vec::new(),
@@ -140,13 +151,11 @@ impl<C: Protocol, S: Protocol> Net<C, S> {
 
     /// Lets both ends say what they have to say.
     fn drain(&mut self) {
-        while let Some(change) = self.client.poll_port() {
-            if let PortChange::Open { port, .. } = change {
-                self.open.push(port);
-            }
-        }
+        self.open_ports();
         let mut octets = Vec::new();
         while let Some(transmit) = self.client.poll_transmit(self.now, &mut octets) {
+            // One that was refused may have had another port opened.
+            self.open_ports();
             let from = self.client_addr(transmit.port);
             self.send(To::Server, from, transmit, std::mem::take(&mut octets));
         }
@@ -158,6 +167,14 @@ impl<C: Protocol, S: Protocol> Net<C, S> {
         }
         while let Some(event) = self.server.poll_event() {
             self.events.push((To::Server, event));
+        }
+    }
+
+    fn open_ports(&mut self) {
+        while let Some(change) = self.client.poll_port() {
+            if let PortChange::Open { port, .. } = change {
+                self.open.push(port);
+            }
         }
     }
 
@@ -176,11 +193,17 @@ impl<C: Protocol, S: Protocol> Net<C, S> {
             port: transmit.port,
             octets,
         };
-        if flight.octets.len() > self.path_limit {
-            let failure = SendFailure::TooLong;
+        let failure = if flight.octets.len() > self.path_limit {
+            Some(SendFailure::TooLong)
+        } else {
+            let is_refused = self.refused.contains(&transmit.to);
+            is_refused.then_some(SendFailure::Unreachable)
+        };
+        if let Some(failure) = failure {
+            let (now, port) = (self.now, transmit.port);
             return match to {
-                To::Server => self.client.handle_send_failure(self.now, failure),
-                To::Client => self.server.handle_send_failure(self.now, failure),
+                To::Server => self.client.handle_send_failure(now, port, failure),
+                To::Client => self.server.handle_send_failure(now, port, failure),
             };
         }
         self.sent.push(flight.clone());

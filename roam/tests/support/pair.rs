@@ -1,5 +1,6 @@
 //! Two ends of a session with a network between them.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -27,10 +28,15 @@ pub(crate) fn random(seed: u64) -> Random {
 
 /// A client and a server that have not spoken yet.
 pub(crate) fn pair(faults: Faults, seed: u64) -> Pair {
+    pair_to(&[SERVER], faults, seed)
+}
+
+/// As [`pair`], with a server that has these addresses.
+pub(crate) fn pair_to(peers: &[SocketAddr], faults: Faults, seed: u64) -> Pair {
     let start = gannet_sys::clock::now();
     let states = (UserStream::new(), Output::new());
-    let client =
-        Session::client(&key(), vec![SERVER], states, start, random(seed)).expect("a client");
+    let client = Session::client(&key(), peers.to_vec(), states, start, random(seed));
+    let client = client.expect("a client");
     let states = (Output::new(), UserStream::new());
     let server = Session::server(&key(), states.0, states.1, start, random(seed + 1));
     Net::new(start, client, server, faults, seed)

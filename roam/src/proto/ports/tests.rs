@@ -108,3 +108,22 @@ fn old_ports_close_a_minute_after_the_last_hop() {
     assert_eq!(ports.len(), 1);
     assert_eq!(ports.newest(), Some((Port(3), peer(1))));
 }
+
+#[test]
+fn refused_addresses_are_passed_over_once() {
+    let (mut ports, now) = ports(3);
+    assert!(ports.refused(now, Port(0)));
+    assert_eq!(ports.newest(), Some((Port(1), peer(2))));
+    assert!(!ports.refused(now, Port(0)), "an old one");
+    assert!(ports.refused(now, Port(1)));
+    assert_eq!(ports.newest(), Some((Port(2), peer(3))));
+    assert!(!ports.refused(now, Port(2)), "all were tried");
+    ports.network_changed();
+    assert!(ports.refused(now, Port(2)));
+    assert_eq!(ports.newest(), Some((Port(3), peer(1))));
+    ports.hop(now);
+    assert!(ports.refused(now, Port(4)) && ports.refused(now, Port(5)));
+    assert!(!ports.refused(now, Port(6)));
+    ports.confirmed(now);
+    assert!(ports.refused(now, Port(6)));
+}
