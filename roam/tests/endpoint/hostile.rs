@@ -144,20 +144,23 @@ fn authentic_nonsense_is_dropped() {
     });
 }
 
-const FLOOD: usize = 20_000;
+const FLOOD: usize = 4_000;
 
-/// While 20,000 forgeries come in, an honest session goes on as if they did not.
+/// Forgeries at once, which fit into any receive buffer with room for a word of the client.
+const WAVE: usize = 50;
+
+/// While 4,000 forgeries come in, an honest session goes on as if they did not.
 #[test]
 fn a_flood_of_forgeries_changes_nothing() {
     run_both(|| async {
         let (client, server) = blobs(V4).await;
         tell(&client, &server, b"there").await;
-        let (to, peer) = (server.local_addr(), server.peer_addr());
+        let to = server.local_addr();
         let forger = socket(V4).await;
         let mut rng = fastrand::Rng::with_seed(9);
         let mut datagram = vec![0; 1280];
-        for round in 0..FLOOD / 100 {
-            for _ in 0..100 {
+        for round in 0..FLOOD / WAVE {
+            for _ in 0..WAVE {
                 rng.fill(&mut datagram[..64]);
                 let length = rng.usize(1..datagram.len());
                 forger.send_to(&datagram[..length], to).await.expect("room");
@@ -172,11 +175,11 @@ fn a_flood_of_forgeries_changes_nothing() {
             "{:?}",
             stats.rejected
         );
-        assert_eq!((stats.roams, stats.rejected.malformed), (0, 0));
-        assert_eq!(
-            (server.peer_addr(), client.stats().rejected.total()),
-            (peer, 0)
-        );
+        assert_eq!(stats.rejected.malformed, 0);
+        // A client that is kept waiting tries fresh ports, which the server follows, but no forger.
+        assert!(stats.roams <= client.stats().port_hops, "{stats:?}");
+        assert_ne!(server.peer_addr(), forger.local_addr().ok());
+        assert_eq!(client.stats().rejected.total(), 0);
         assert!(client.shut_down().await);
     });
 }
