@@ -3,10 +3,10 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use gannet_net::AddressWatch;
 use gannet_sys::clock;
 
 use crate::connection::Connection;
+use crate::network::Network;
 use crate::proto::{self, Datagrams, Key, LocalError, State};
 use crate::session::{self, Session};
 use crate::sockets::Sockets;
@@ -59,7 +59,8 @@ impl Client {
         let (states, random) = ((local, remote), session::chaff());
         let protocol = proto::Session::client(&self.key, self.addrs, states, clock::now(), random);
         let protocol = protocol.map_err(invalid)?;
-        Ok(Session::start(protocol, Sockets::default(), watch(), ANY))
+        let network = Network::join();
+        Ok(Session::start(protocol, Sockets::default(), network, ANY))
     }
 
     /// Begins a connection that carries datagrams.
@@ -71,10 +72,11 @@ impl Client {
     /// On a thread without a runtime.
     pub fn datagrams(self) -> io::Result<Connection> {
         let protocol = Datagrams::client(&self.key, self.addrs, clock::now()).map_err(invalid)?;
+        let network = Network::join();
         Ok(Connection::start(
             protocol,
             Sockets::default(),
-            watch(),
+            network,
             ANY,
         ))
     }
@@ -82,11 +84,6 @@ impl Client {
 
 /// A client has no address of its own to speak of.
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-
-/// Without a watch, which some sandboxes refuse, heartbeats find out what has changed.
-fn watch() -> Option<AddressWatch> {
-    AddressWatch::new().ok()
-}
 
 fn invalid(err: LocalError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, err)

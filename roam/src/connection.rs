@@ -5,11 +5,11 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gannet_net::AddressWatch;
 use gannet_sys::clock;
 
 use crate::driver::Driver;
 use crate::error::PathError;
+use crate::network::Network;
 use crate::proto::{Datagrams, Event, LocalError, Protocol, Stats};
 use crate::shared::Shared;
 use crate::sockets::Sockets;
@@ -47,11 +47,11 @@ impl Connection {
     pub(crate) fn start(
         protocol: Datagrams,
         sockets: Sockets,
-        watch: Option<AddressWatch>,
+        network: Option<Network>,
         local: SocketAddr,
     ) -> Self {
         let shared = Arc::new(Shared::new(protocol));
-        let driver = Driver::new(Arc::clone(&shared), sockets, watch);
+        let driver = Driver::new(Arc::clone(&shared), sockets, network);
         // It ends by itself, once the connection is over.
         drop(gannet_runtime::spawn(driver));
         Connection { shared, local }

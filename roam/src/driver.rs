@@ -16,12 +16,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use gannet_net::{AddressWatch, Ecn};
+use gannet_net::Ecn;
 use gannet_runtime::time::{Sleep, sleep_until};
 use gannet_sys::errno::EMSGSIZE;
 use gannet_sys::{clock, fork};
 
 use crate::error::PathError;
+use crate::network::Network;
 use crate::proto::{Arrival, PortChange, Protocol, SendFailure, Transmit};
 use crate::scratch::{Outbox, Scratch};
 use crate::shared::Shared;
@@ -31,8 +32,8 @@ pub(crate) struct Driver<P: Protocol> {
     shared: Arc<Shared<P>>,
     sockets: Sockets,
     timer: Option<Sleep>,
-    /// Announces that the addresses of this machine have changed: for clients.
-    watch: Option<AddressWatch>,
+    /// Tells that the addresses of this machine have changed: for clients.
+    network: Option<Network>,
     /// Datagrams that wait for room in a socket's buffer.
     backlog: Option<Box<Outbox>>,
     /// The process that may send: a forked copy would use the same sequence numbers.
@@ -67,17 +68,13 @@ const TIME_MAX: Duration = Duration::from_millis(2);
 const TURNS_MAX: u32 = 16;
 
 impl<P: Protocol> Driver<P> {
-    pub(crate) fn new(
-        shared: Arc<Shared<P>>,
-        sockets: Sockets,
-        watch: Option<AddressWatch>,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared<P>>, sockets: Sockets, network: Option<Network>) -> Self {
         fork::watch();
         Driver {
             shared,
             sockets,
             timer: None,
-            watch,
+            network,
             backlog: None,
             process: fork::generation(),
         }
@@ -139,17 +136,13 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn watch_network(&mut self, cx: &mut Context<'_>, now: Instant) {
-        let Some(watch) = &mut self.watch else { return };
-        match watch.poll_changed(cx) {
-            Poll::Ready(Ok(change)) if change.addresses || change.routes => {
-                self.shared
-                    .look(|protocol| protocol.handle_network_change(now));
-                cx.waker().wake_by_ref(); // To wait for the next one.
-            }
-            Poll::Ready(Ok(_)) => cx.waker().wake_by_ref(),
-            // Without the watch a heartbeat finds the new address.
-            Poll::Ready(Err(_)) => self.watch = None,
-            Poll::Pending => {}
+        let Some(network) = &mut self.network else {
+            return;
+        };
+        if network.poll_changed(cx).is_ready() {
+            self.shared
+                .look(|protocol| protocol.handle_network_change(now));
+            cx.waker().wake_by_ref(); // To wait for the next one.
         }
     }
 

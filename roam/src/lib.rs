@@ -9,6 +9,7 @@ mod connection;
 mod driver;
 mod error;
 mod key;
+mod network;
 mod scratch;
 mod server;
 mod session;
@@ -16,6 +17,7 @@ mod shared;
 mod sockets;
 mod state;
 mod sync;
+mod waiters;
 
 pub use client::Client;
 pub use connection::Connection;

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gannet_net::AddressWatch;
 use gannet_sys::clock;
 
 use crate::driver::Driver;
 use crate::error::PathError;
+use crate::network::Network;
 use crate::proto::{self, Event, Protocol, Random, State, Stats};
 use crate::shared::Shared;
 use crate::sockets::Sockets;
@@ -36,11 +36,11 @@ where
     pub(crate) fn start(
         protocol: proto::Session<L, R>,
         sockets: Sockets,
-        watch: Option<AddressWatch>,
+        network: Option<Network>,
         local: SocketAddr,
     ) -> Self {
         let shared = Arc::new(Shared::new(protocol));
-        let driver = Driver::new(Arc::clone(&shared), sockets, watch);
+        let driver = Driver::new(Arc::clone(&shared), sockets, network);
         // It ends by itself, once the session is over.
         drop(gannet_runtime::spawn(driver));
         Session { shared, local }

@@ -21,6 +21,7 @@ use gannet_sys::fork;
 use crate::error::PathError;
 use crate::proto::Protocol;
 use crate::sync::{Mutex, models};
+use crate::waiters::{Waiter, Waiters, wake};
 
 models!();
 
@@ -37,16 +38,9 @@ struct Inner<P> {
     /// The driver, unless it was woken since it last looked.
     driver: Option<Waker>,
     /// Who waits for news of the protocol.
-    waiters: Vec<Waiter>,
-    /// The next waiter's key.
-    next_key: u64,
+    waiters: Waiters,
     /// The news that waiters were woken for.
     news: u64,
-}
-
-struct Waiter {
-    key: u64,
-    waker: Waker,
 }
 
 impl<P: Protocol> Shared<P> {
@@ -56,8 +50,7 @@ impl<P: Protocol> Shared<P> {
                 news: protocol.news(),
                 protocol,
                 driver: None,
-                waiters: Vec::new(),
-                next_key: 0,
+                waiters: Waiters::default(),
             }),
             path_error: Mutex::new(None),
             process: fork::generation(),
@@ -145,50 +138,25 @@ impl<P: Protocol> Shared<P> {
         if inner.protocol.is_closed() || fork::generation() != self.process {
             return Poll::Ready(None);
         }
-        inner.wait(key, &mut waker);
+        inner.waiters.leave(key, &mut waker);
         Poll::Pending
     }
 
     /// Takes the waker of a waiter away, if it is still there.
     fn forget(&self, key: u64) {
-        let waiter = {
-            let mut inner = self.inner.lock();
-            let at = inner.waiters.iter().position(|waiter| waiter.key == key);
-            at.map(|at| inner.waiters.swap_remove(at))
-        };
+        let waiter = self.inner.lock().waiters.forget(key);
         drop(waiter);
     }
 }
 
 impl<P: Protocol> Inner<P> {
-    /// Leaves `waker` under `key`, which is given on the first time. What it replaces is in its place
-    /// then.
-    fn wait(&mut self, key: &mut Option<u64>, waker: &mut Option<Waker>) {
-        let key = *key.get_or_insert_with(|| {
-            self.next_key += 1;
-            self.next_key
-        });
-        let waiting = self.waiters.iter_mut().find(|waiter| waiter.key == key);
-        match (waiting, waker.take()) {
-            (Some(waiting), Some(newer)) => *waker = Some(mem::replace(&mut waiting.waker, newer)),
-            (None, Some(waker)) => self.waiters.push(Waiter { key, waker }),
-            (_, None) => {}
-        }
-    }
-
     /// Takes all waiters, if anything is new to them.
     fn waiters_for_news(&mut self) -> Vec<Waiter> {
         let news = self.protocol.news();
         if mem::replace(&mut self.news, news) == news {
             return Vec::new();
         }
-        mem::take(&mut self.waiters)
-    }
-}
-
-fn wake(waiters: Vec<Waiter>) {
-    for waiter in waiters {
-        waiter.waker.wake();
+        self.waiters.take()
     }
 }
 

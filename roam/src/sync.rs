@@ -8,6 +8,7 @@ use std as imp;
 use std::sync::PoisonError;
 
 pub(crate) use imp::sync::MutexGuard;
+pub(crate) use imp::sync::atomic::{AtomicU64, Ordering};
 
 /// Declares the child module `models` with this module's loom models, in builds for loom.
 macro_rules! models {
@@ -20,6 +21,12 @@ pub(crate) use models;
 
 /// A mutex that ignores poisoning: a protocol whose user panicked in it is still one.
 pub(crate) struct Mutex<T>(imp::sync::Mutex<T>);
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Mutex::new(T::default())
+    }
+}
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {

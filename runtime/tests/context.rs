@@ -35,3 +35,12 @@ fn try_current_inside_a_task_is_its_runtime() {
     assert_eq!(workers.expect("a runtime"), 1);
     assert!(Handle::try_current().is_err(), "none on this thread");
 }
+
+#[test]
+fn handles_are_equal_if_they_are_of_one_runtime() {
+    let [one, other] =
+        [(); 2].map(|()| Builder::new_current_thread().build().expect("descriptors"));
+    let inside = one.block_on(async { Handle::try_current() });
+    assert_eq!(inside.expect("a runtime"), *one.handle());
+    assert_ne!(one.handle(), other.handle());
+}

@@ -233,7 +233,7 @@ fn wakers_that_look() {
         shared.drive(&inquisitive(&shared), |letters| letters.answered += 1);
         poll(find.as_mut(), &inquisitive(&shared));
         find.set(shared.find(never));
-        assert_eq!(shared.inner.lock().waiters.len(), 0);
+        assert_eq!(shared.inner.lock().waiters.take().len(), 0);
         poll(find.as_mut(), &inquisitive(&shared));
         shared.abandon();
         assert!(shared.inner.lock().driver.is_none());

@@ -1,5 +1,7 @@
 //! Ways to the peer that are dead, change, or are given up.
 
+use std::collections::HashSet;
+use std::fs;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -110,6 +112,67 @@ fn a_change_of_address_is_told_at_once() {
                 CHANGES > by_heartbeats,
                 "at most {by_heartbeats} were heartbeats"
             );
+        });
+    });
+}
+
+/// The netlink sockets of this process that hear of something.
+fn listening() -> usize {
+    let table = fs::read_to_string("/proc/self/net/netlink").expect("Linux");
+    let sockets = table.lines().filter_map(|line| {
+        let inode = line.split_whitespace().next_back()?;
+        Some(format!("socket:[{inode}]"))
+    });
+    let sockets: HashSet<String> = sockets.collect();
+    let open = fs::read_dir("/proc/self/fd").expect("Linux");
+    let links = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    links
+        .filter(|link| sockets.contains(&*link.to_string_lossy()))
+        .count()
+}
+
+/// All clients of a thread hear of changes by one socket, which goes with the last of them.
+#[test]
+fn clients_share_what_they_hear() {
+    in_namespace("roaming::clients_share_what_they_hear", || {
+        run(async {
+            let first = blobs(V4).await;
+            assert_eq!(listening(), 1);
+            let second = blobs(V4).await;
+            for (client, server) in [&first, &second] {
+                tell(client, server, b"there").await;
+                assert!(client.confirmed().await);
+            }
+            assert_eq!(listening(), 1);
+            assert!(first.0.shut_down().await);
+            assert_eq!(listening(), 1, "the second still hears");
+            let third = blobs(V4).await;
+            tell(&third.0, &third.1, b"there").await;
+            assert!(third.0.confirmed().await);
+            let pairs = [&second, &third];
+            let began = now();
+            for change in 1..=CHANGES {
+                let heard = pairs.map(|(_, server)| server.stats().datagrams_received);
+                configure(&format!("addr add 10.77.0.{change}/32 dev lo"));
+                for ((_, server), heard) in pairs.into_iter().zip(heard) {
+                    heard_more(server, heard).await;
+                }
+            }
+            let by_heartbeats = heartbeats_since(began) + 1;
+            assert!(
+                CHANGES > by_heartbeats,
+                "at most {by_heartbeats} were heartbeats"
+            );
+            drop((second, third));
+            while listening() > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        });
+        // Another runtime of the same thread has an ear of its own.
+        run(async {
+            let (client, server) = blobs(V4).await;
+            tell(&client, &server, b"there").await;
+            assert_eq!(listening(), 1);
         });
     });
 }
