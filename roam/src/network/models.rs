@@ -1,7 +1,7 @@
 //! No change of the network is missed by a session that waits for one.
 
 use std::future::poll_fn;
-use std::task::Wake;
+use std::task::{Wake, ready};
 
 use loom::thread;
 
@@ -17,11 +17,14 @@ fn model(name: &str, body: impl Fn() + Sync + Send + 'static) {
     harness::model(name, Some(3), body);
 }
 
-/// Waits until `listener` has seen `count` changes.
+/// Waits until `listener` has seen `count` changes, with one waker as a task does.
 fn hear(mut listener: Listener, count: u64) {
-    while listener.seen < count {
-        block_on(poll_fn(|cx| listener.poll(cx)));
-    }
+    block_on(poll_fn(|cx| {
+        while listener.seen < count {
+            ready!(listener.poll(cx));
+        }
+        Poll::Ready(())
+    }));
 }
 
 /// Each of two sessions hears of each of two changes, or of both at once.
