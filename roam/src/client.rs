@@ -36,7 +36,7 @@ impl Client {
     }
 
     /// Another address of the same server, of the other version of IP or on another network: tried
-    /// when the one in use does not answer.
+    /// when the one in use does not answer, and at once if this machine has no way to that one.
     #[must_use]
     pub fn or_address(mut self, addr: SocketAddr) -> Self {
         self.addrs.push(addr);
