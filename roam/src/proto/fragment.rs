@@ -88,11 +88,30 @@ struct Transmission {
     blob: Arc<[u8]>,
 }
 
+fn numbers(instruction: &Instruction) -> [u64; 5] {
+    [
+        instruction.protocol_version.into(),
+        instruction.old_num,
+        instruction.new_num,
+        instruction.ack_num,
+        instruction.throwaway_num,
+    ]
+}
+
 impl Fragmenter {
     /// Starts before the first transmission, whose id will be 1.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The chaff of the newest transmission, if it bore the numbers that `instruction` does. The same
+    /// again completes at the receiver what was lost of it; with other chaff it would begin anew, and
+    /// an instruction of a thousand pieces would never get through a lossy path.
+    #[must_use]
+    pub fn chaff_for(&self, instruction: &Instruction) -> Option<&[u8]> {
+        let newest = self.newest.as_ref()?;
+        (newest.numbers == numbers(instruction)).then_some(&newest.chaff)
     }
 
     /// Cuts `blob`, which is `instruction` compressed, for datagrams of at most `limit` octets of
@@ -117,13 +136,7 @@ impl Fragmenter {
             });
         }
         let transmission = Transmission {
-            numbers: [
-                instruction.protocol_version.into(),
-                instruction.old_num,
-                instruction.new_num,
-                instruction.ack_num,
-                instruction.throwaway_num,
-            ],
+            numbers: numbers(instruction),
             chaff: instruction.chaff.clone(),
             limit,
             blob: Arc::clone(&blob),

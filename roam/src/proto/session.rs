@@ -258,14 +258,18 @@ impl<L: State, R: State> Session<L, R> {
         if update.again {
             self.connection.stats.resends += 1;
         }
-        let instruction = Instruction {
+        let mut instruction = Instruction {
             protocol_version: PROTOCOL_VERSION,
             old_num: update.old,
             new_num: update.new,
             ack_num: update.ack,
             throwaway_num: update.throwaway,
             diff: update.diff,
-            chaff: self.chaff(),
+            chaff: Vec::new(),
+        };
+        instruction.chaff = match self.fragmenter.chaff_for(&instruction) {
+            Some(chaff) => chaff.to_vec(),
+            None => self.chaff(),
         };
         let limit = self.connection.mtu(now);
         let train = deflate(&instruction.encode())
