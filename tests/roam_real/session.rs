@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::process::Process;
+use crate::support::process::{Process, send_signal};
 use crate::support::{TempDir, programs, until};
 use crate::terminal::{PTY, Terminal, USUAL, Window};
 use crate::world::{self, PORT, Place, World};
@@ -264,12 +264,7 @@ impl Server {
     /// Sends it a signal, such as `"TERM"`.
     #[track_caller]
     pub(crate) fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.pid());
-        let status = Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .expect("sh runs");
-        assert!(status.success(), "{kill}: {status}");
+        send_signal(self.pid(), name);
     }
 
     /// Stops it, and waits until it has: on a busy machine that is not at once.

@@ -165,13 +165,9 @@ impl Process {
     }
 
     /// Sends a signal, `"TERM"` or `"INT"`.
+    #[track_caller]
     pub(crate) fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.pid());
-        let status = Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .expect("sh runs");
-        assert!(status.success(), "{kill}: {status}");
+        send_signal(self.pid(), name);
     }
 
     /// Waits for its end.
@@ -229,6 +225,17 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal, such as `"TERM"`, to a process.
+#[track_caller]
+pub(crate) fn send_signal(pid: u32, name: &str) {
+    let kill = format!("kill -{name} {pid}");
+    let status = Command::new("sh")
+        .args(["-c", &kill])
+        .status()
+        .expect("sh runs");
+    assert!(status.success(), "{kill}: {status}");
 }
 
 /// What a process wrote so far.
