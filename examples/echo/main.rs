@@ -24,13 +24,12 @@ mod datagram;
 mod server;
 mod stream;
 
-use std::fmt::Display;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use gannet::net::{ListenConfig, Listener, PacketConn};
 use gannet::{Builder, JoinSet, time};
 
@@ -58,14 +57,7 @@ fn command() -> Command {
         .arg(many("udp", "ADDR").help("Receive UDP datagrams on HOST:PORT"))
         .arg(many("unix", "PATH").help("Listen on a Unix stream socket; @NAME is an abstract one"))
         .arg(many("unixgram", "PATH").help("Receive on a Unix datagram socket"))
-        .arg(
-            Arg::new("workers")
-                .long("workers")
-                .value_name("N")
-                .value_parser(value_parser!(usize))
-                .conflicts_with("current-thread")
-                .help("Run N worker threads instead of one for each core"),
-        )
+        .arg(program::workers().conflicts_with("current-thread"))
         .arg(
             Arg::new("current-thread")
                 .long("current-thread")
@@ -89,14 +81,13 @@ fn command() -> Command {
 
 fn main() -> ExitCode {
     program::run(command(), |matches| {
-        let mut builder = match matches.get_flag("current-thread") {
+        let builder = match matches.get_flag("current-thread") {
             true => Builder::new_current_thread(),
             false => Builder::new_multi_thread(),
         };
-        if let Some(&workers) = matches.get_one("workers") {
-            builder = builder.worker_threads(workers);
-        }
-        builder.build()?.block_on(serve(matches))
+        program::with_workers(builder, matches)
+            .build()?
+            .block_on(serve(matches))
     })
 }
 
@@ -137,24 +128,16 @@ impl Sockets {
     async fn add(&mut self, config: &ListenConfig, network: &str, address: &str) -> io::Result<()> {
         if matches!(network, "tcp" | "unix") {
             let listener = config.listen_stream(network, address).await?;
-            announce(network, &listener.local_addr()?)?;
+            program::announce(network, &listener.local_addr()?)?;
             self.listeners.push(listener);
         } else {
             let packet = config.listen_packet(network, address).await?;
             self.files.extend(SocketFile::of(&packet));
-            announce(network, &packet.local_addr()?)?;
+            program::announce(network, &packet.local_addr()?)?;
             self.packets.push(packet);
         }
         Ok(())
     }
-}
-
-/// Tells the user, or the program that waits for this line, that a socket is ready.
-fn announce(network: &str, address: &dyn Display) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "listening {network} {address}")
-        .and_then(|()| stdout.flush())
-        .map_err(|err| io::Error::new(err.kind(), format!("standard output: {err}")))
 }
 
 /// Serves until a signal comes, then ends what is in flight.
