@@ -3,28 +3,35 @@
 //! The bytes stay in the kernel: `copy_bidirectional` splices both directions in one task. It keeps
 //! back-pressure (no more is read than can be passed on, but for a pipe) and half-close: the end of
 //! one direction is passed on while the other goes on. A connection that is reset ends its counterpart
-//! at once.
+//! at once. `Server` keeps the limit and the count of connections. On SIGTERM or Ctrl-C no more are
+//! accepted, and those that are open have some time to end (`--drain`); a second signal ends them at once.
 //!
 //! ```text
 //! cargo run --release --example proxy -- 127.0.0.1:7009 127.0.0.1:7007
 //! ```
 
+#[path = "support/drain.rs"]
+mod drain;
 #[path = "support/program.rs"]
 mod program;
 #[path = "support/report.rs"]
 mod report;
+#[path = "support/select.rs"]
+mod select;
 #[path = "support/signals.rs"]
 mod signals;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use clap::{Arg, Command, value_parser};
-use gannet::net::{Conn, Listener, copy_bidirectional, dial, error, listen_stream};
-use gannet::{Builder, time};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use gannet::Builder;
+use gannet::net::{
+    Accepted, Conn, Server, ServerStats, copy_bidirectional, dial, error, listen_stream,
+};
 
+use drain::Ended;
 use report::Report;
 use signals::StopSignal;
 
@@ -43,44 +50,66 @@ fn command() -> Command {
                 .required(true)
                 .help("HOST:PORT to connect to"),
         )
+        .arg(program::connections())
+        .arg(program::workers())
+        .arg(drain::option())
         .arg(
-            Arg::new("workers")
-                .long("workers")
-                .value_name("N")
-                .value_parser(value_parser!(usize))
-                .help("Run N worker threads instead of one for each core"),
+            Arg::new("stats")
+                .long("stats")
+                .action(ArgAction::SetTrue)
+                .help("Tell on a signal what was done, and how it ended"),
         )
 }
 
 fn main() -> ExitCode {
     program::run(command(), |matches| {
-        let argument = |name| matches.get_one::<String>(name).cloned().unwrap_or_default();
-        let mut builder = Builder::new_multi_thread();
-        if let Some(&workers) = matches.get_one("workers") {
-            builder = builder.worker_threads(workers);
-        }
-        builder
+        program::with_workers(Builder::new_multi_thread(), matches)
             .build()?
-            .block_on(serve(&argument("listen"), argument("upstream")))
+            .block_on(serve(matches))
     })
 }
 
 /// Relays until a signal comes.
-async fn serve(listen: &str, upstream: String) -> io::Result<()> {
+async fn serve(matches: &ArgMatches) -> io::Result<()> {
+    let argument = |name| matches.get_one::<String>(name).cloned().unwrap_or_default();
+    let upstream = argument("upstream");
     gannet::net::split_host_port(&upstream)?;
     let stop = StopSignal::catch()?;
-    let listener = listen_stream("tcp", listen).await?;
-    let mut stdout = io::stdout();
-    writeln!(stdout, "listening tcp {}", listener.local_addr()?)?;
-    stdout.flush()?;
+    let listener = listen_stream("tcp", argument("listen")).await?;
+    program::announce("tcp", &listener.local_addr()?)?;
 
     let proxy = Arc::new(Proxy {
         upstream,
         report: Report::new("proxy"),
     });
-    gannet::spawn(accept_all(proxy, listener));
+    let serving = Server::new()
+        .connections_max(matches.get_one("connections").copied().unwrap_or(1))
+        .serve([listener], move |accepted: Accepted| {
+            relay(proxy.clone(), accepted.conn)
+        });
     stop.wait().await;
+    let stats = serving.stats();
+    let ended = drain::drain(serving, &stop, matches).await;
+    if matches.get_flag("stats") {
+        tell(&stats, &ended);
+    }
     Ok(())
+}
+
+fn tell(stats: &ServerStats, ended: &Ended) {
+    let ended = match ended {
+        Ended::InTime(cut_off) => format!("{cut_off} cut off"),
+        Ended::Hurried => "the rest hurried".to_owned(),
+    };
+    // Nobody may be left to read it.
+    let _ = writeln!(
+        io::stdout(),
+        "accepted {}, completed {}, failed {}, active {}: {ended}",
+        stats.accepted,
+        stats.completed,
+        stats.failed,
+        stats.active,
+    );
 }
 
 /// What all connections share.
@@ -89,32 +118,21 @@ struct Proxy {
     report: Report,
 }
 
-async fn accept_all(proxy: Arc<Proxy>, listener: Listener) {
-    loop {
-        match listener.accept().await {
-            Ok((client, _peer)) => {
-                gannet::spawn(relay(proxy.clone(), client));
-            }
-            Err(err) => {
-                proxy.report.error(&err);
-                time::sleep(ACCEPT_ERROR_PAUSE).await;
-            }
-        }
-    }
-}
-
-const ACCEPT_ERROR_PAUSE: Duration = Duration::from_millis(100);
-
 /// Relays one connection until both directions have ended, or one has failed.
-async fn relay(proxy: Arc<Proxy>, client: Conn) {
+async fn relay(proxy: Arc<Proxy>, client: Conn) -> io::Result<()> {
     let server = match dial("tcp", &proxy.upstream).await {
         Ok(server) => server,
-        Err(err) => return proxy.report.error(&err),
+        Err(err) => {
+            proxy.report.error(&err);
+            return Err(err);
+        }
     };
-    match copy_bidirectional(&client, &server).await {
-        // A reset, passed on by closing the other side.
-        Err(err) if error::raw_os_error(&err).is_some() => {}
-        Err(err) => proxy.report.error(&err),
-        Ok(_bytes) => {}
+    let relayed = copy_bidirectional(&client, &server).await;
+    if let Err(err) = &relayed {
+        // One with a number is a reset, or the like: passed on by closing the other side.
+        if error::raw_os_error(err).is_none() {
+            proxy.report.error(err);
+        }
     }
+    relayed.map(drop)
 }

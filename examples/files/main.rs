@@ -10,6 +10,8 @@
 //! curl -r 0-99 http://127.0.0.1:8080/bash/README.gz
 //! ```
 
+#[path = "../support/drain.rs"]
+mod drain;
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/report.rs"]
@@ -24,13 +26,12 @@ mod folder;
 mod range;
 mod request;
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use clap::{Arg, Command, value_parser};
+use clap::{Arg, ArgMatches, Command};
 use gannet::Builder;
 use gannet::net::{Accepted, Server, error, listen_stream};
 
@@ -54,50 +55,28 @@ fn command() -> Command {
                 .required(true)
                 .help("HOST:PORT to listen on"),
         )
-        .arg(
-            Arg::new("connections")
-                .long("connections")
-                .value_name("N")
-                .value_parser(value_parser!(usize))
-                .default_value("10000")
-                .help("Serve at most N connections at once"),
-        )
-        .arg(
-            Arg::new("workers")
-                .long("workers")
-                .value_name("N")
-                .value_parser(value_parser!(usize))
-                .help("Run N worker threads instead of one for each core"),
-        )
+        .arg(program::connections())
+        .arg(program::workers())
+        .arg(drain::option())
 }
 
 fn main() -> ExitCode {
     program::run(command(), |matches| {
-        let argument = |name| matches.get_one::<String>(name).cloned().unwrap_or_default();
-        let mut builder = Builder::new_multi_thread();
-        if let Some(&workers) = matches.get_one("workers") {
-            builder = builder.worker_threads(workers);
-        }
-        let folder = Folder::open(Path::new(&argument("root")))?;
-        let connections = matches.get_one("connections").copied().unwrap_or(1);
-        builder
+        program::with_workers(Builder::new_multi_thread(), matches)
             .build()?
-            .block_on(serve(folder, argument("addr"), connections))
+            .block_on(serve(matches))
     })
 }
 
-/// How long requests may take to end after a signal.
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
-
 /// Serves until a signal comes.
-async fn serve(folder: Folder, addr: String, connections: usize) -> io::Result<()> {
+async fn serve(matches: &ArgMatches) -> io::Result<()> {
+    let argument = |name| matches.get_one::<String>(name).cloned().unwrap_or_default();
+    let folder = Arc::new(Folder::open(Path::new(&argument("root")))?);
+    let connections = matches.get_one("connections").copied().unwrap_or(1);
     let stop = StopSignal::catch()?;
-    let listener = listen_stream("tcp", addr).await?;
-    let mut stdout = io::stdout();
-    writeln!(stdout, "listening tcp {}", listener.local_addr()?)?;
-    stdout.flush()?;
+    let listener = listen_stream("tcp", argument("addr")).await?;
+    program::announce("tcp", &listener.local_addr()?)?;
 
-    let folder = Arc::new(folder);
     let report = Arc::new(Report::new("files"));
     let serving =
         Server::new()
@@ -118,6 +97,6 @@ async fn serve(folder: Folder, addr: String, connections: usize) -> io::Result<(
                 }
             });
     stop.wait().await;
-    serving.drain(DRAIN_LIMIT).await;
+    drain::drain(serving, &stop, matches).await;
     Ok(())
 }

@@ -271,6 +271,16 @@ fn bad_arguments_exit_1_and_are_named_with_the_rule() {
 }
 
 #[test]
+fn bad_arguments_of_servers_exit_1_and_are_named_with_the_rule() {
+    let _watchdog = Watchdog::start(LIMIT * 4);
+    refused(
+        "proxy",
+        &["127.0.0.1:0", "127.0.0.1:1", "--drain", "0"],
+        &["'0'"],
+    );
+}
+
+#[test]
 fn help_exits_0() {
     let _watchdog = Watchdog::start(LIMIT * 4);
     for (name, word) in [

@@ -164,6 +164,91 @@ fn ends_well(mut proxy: Process) {
     assert_eq!(proxy.errors(), "");
 }
 
+/// Relays that are open when the signal comes go on, and nobody else comes in.
+#[test]
+fn proxy_on_signal_lets_its_relays_end() {
+    let _watchdog = Watchdog::start(LIMIT * 4);
+    let echo = Echo::start(&["--tcp", "127.0.0.1:0"]);
+    let args = [
+        "127.0.0.1:0",
+        &echo.addr("tcp"),
+        "--drain",
+        "600",
+        "--stats",
+    ];
+    let mut proxy = Process::example("proxy", &args);
+    let addr = proxy.line("listening tcp ");
+    let mut conn = TcpStream::connect(&addr).expect("the proxy listens");
+    comes_back(&mut conn, b"before");
+    proxy.signal("TERM");
+    until("the listener to be closed", || {
+        TcpStream::connect(&addr).is_err().then_some(())
+    });
+    assert_eq!(exchange(conn, b"after".to_vec()), b"after");
+    proxy.succeeds();
+    let stats = proxy.line("accepted ");
+    assert!(stats.ends_with(": 0 cut off"), "{stats}");
+    assert_eq!(proxy.errors(), "");
+}
+
+#[test]
+fn proxy_on_a_second_signal_ends_at_once() {
+    let _watchdog = Watchdog::start(LIMIT * 4);
+    let echo = Echo::start(&["--tcp", "127.0.0.1:0"]);
+    let args = [
+        "127.0.0.1:0",
+        &echo.addr("tcp"),
+        "--drain",
+        "600",
+        "--stats",
+    ];
+    let mut proxy = Process::example("proxy", &args);
+    let mut conn = TcpStream::connect(proxy.line("listening tcp ")).expect("it listens");
+    comes_back(&mut conn, b"before");
+    proxy.signal("TERM");
+    proxy.signal("INT");
+    proxy.succeeds();
+    let stats = "1, completed 0, failed 0, active 1: the rest hurried";
+    assert_eq!(proxy.line("accepted "), stats);
+    let ended = conn.read(&mut [0]);
+    assert!(!matches!(ended, Ok(1..)), "{ended:?}");
+}
+
+/// Who comes beyond the limit waits, and is served once another has ended.
+#[test]
+fn proxy_with_its_limit_of_connections_serves_one_after_the_other() {
+    let _watchdog = Watchdog::start(LIMIT * 4);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let upstream = listener.local_addr().expect("its address").to_string();
+    let args = ["127.0.0.1:0", &upstream, "--connections", "1", "--stats"];
+    let mut proxy = Process::example("proxy", &args);
+    let addr = proxy.line("listening tcp ");
+    let clients = [(); 3].map(|()| TcpStream::connect(&addr).expect("it listens"));
+    for mut client in clients {
+        let (mut server, _) = listener.accept().expect("the proxy connects");
+        client.write_all(b"x").expect("it is taken");
+        server.read_exact(&mut [0]).expect("it is passed on");
+        listener.set_nonblocking(true).expect("an option");
+        let others = listener.accept().map(drop).expect_err("nobody else");
+        assert_eq!(others.kind(), std::io::ErrorKind::WouldBlock);
+        listener.set_nonblocking(false).expect("an option");
+        drop((client, server));
+    }
+    proxy.signal("TERM");
+    proxy.succeeds();
+    let stats = proxy.line("accepted ");
+    assert!(stats.starts_with("3, "), "{stats}");
+}
+
+#[track_caller]
+fn comes_back(conn: &mut TcpStream, text: &[u8]) {
+    conn.set_read_timeout(Some(LIMIT)).expect("an option");
+    conn.write_all(text).expect("it is taken");
+    let mut back = vec![0; text.len()];
+    conn.read_exact(&mut back).expect("the echo");
+    assert_eq!(back, text);
+}
+
 #[test]
 fn iperf3_through_proxy_in_both_directions() {
     if !programs::has("iperf3") {
