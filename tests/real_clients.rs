@@ -8,6 +8,8 @@ mod support;
 
 #[path = "real_clients/bulk.rs"]
 mod bulk;
+#[path = "real_clients/chat.rs"]
+mod chat;
 #[path = "real_clients/echo.rs"]
 mod echo;
 #[path = "real_clients/ending.rs"]

@@ -278,6 +278,13 @@ fn bad_arguments_of_servers_exit_1_and_are_named_with_the_rule() {
         &["127.0.0.1:0", "127.0.0.1:1", "--drain", "0"],
         &["'0'"],
     );
+    refused("chat", &["nowhere"], &["address nowhere", "missing port"]);
+    refused(
+        "chat",
+        &["/nowhere/at/all"],
+        &["/nowhere/at/all", "no such file"],
+    );
+    refused("chat", &["127.0.0.1:0", "--rate", "0"], &["0", "--rate"]);
 }
 
 #[test]
@@ -288,6 +295,7 @@ fn help_exits_0() {
         ("netcat", "SECONDS"),
         ("proxy", "UPSTREAM"),
         ("files", "ROOT"),
+        ("chat", "unix:NAME"),
     ] {
         let mut process = Process::example(name, &["--help"]);
         process.succeeds();
