@@ -176,10 +176,14 @@ fn start_worker(
     shared: Arc<Shared>,
     index: usize,
 ) -> io::Result<std::thread::JoinHandle<()>> {
-    /// Says that the worker has ended, also if it panicked.
+    /// Says that the worker has ended. If it panicked, all of them end: it may have been the one that
+    /// waits for the network, and a runtime that is deaf should not look alive.
     struct Ended(Arc<Shared>);
     impl Drop for Ended {
         fn drop(&mut self) {
+            if std::thread::panicking() {
+                self.0.begin_shutdown();
+            }
             self.0.worker_ended();
         }
     }
