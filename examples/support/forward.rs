@@ -3,7 +3,7 @@
 
 use std::io;
 
-use gannet::net::Conn;
+use gannet::net::{Conn, error};
 
 /// What one attempt did.
 pub(crate) enum Moved {
@@ -38,6 +38,8 @@ pub(crate) fn forward(from: &Conn, to: &Conn) -> io::Result<Moved> {
     let sent = match to.try_write(data) {
         Ok(sent) => sent,
         Err(err) if err.kind() == io::ErrorKind::WouldBlock => 0,
+        // Memory is short: a write that waits pauses, and tries again.
+        Err(err) if error::raw_os_error(&err) == Some(ENOBUFS) => 0,
         Err(err) => return Err(err),
     };
     if sent < data.len() {
@@ -47,6 +49,9 @@ pub(crate) fn forward(from: &Conn, to: &Conn) -> io::Result<Moved> {
         more: sent == BUFFER_LEN,
     })
 }
+
+/// `ENOBUFS` of Linux, on all processors that Rust's standard library supports but MIPS.
+const ENOBUFS: i32 = 105;
 
 /// Large enough for the system calls not to matter, small enough to clear at each attempt.
 const BUFFER_LEN: usize = 16 * 1024;
