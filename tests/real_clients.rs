@@ -26,5 +26,3 @@ mod peers;
 mod relay;
 #[path = "real_clients/sockets.rs"]
 mod sockets;
-#[path = "real_clients/traced.rs"]
-mod traced;

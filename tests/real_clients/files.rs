@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::process::Process;
 use crate::support::sockets::{open_fds, resident};
+use crate::support::traced::{Traced, count};
 use crate::support::watchdog::Watchdog;
 use crate::support::{LIMIT, TempDir, programs, until};
-use crate::traced::{Traced, count};
 
 const BIG_LEN: usize = 3_000_001;
 

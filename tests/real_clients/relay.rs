@@ -6,9 +6,9 @@ use std::thread::{self, JoinHandle};
 
 use crate::support::process::{Echo, Process, port};
 use crate::support::sockets::{open_fds, resident};
+use crate::support::traced::{Traced, count};
 use crate::support::watchdog::Watchdog;
 use crate::support::{LIMIT, programs, until};
-use crate::traced::{Traced, count};
 
 const LONG: usize = 6 << 20;
 

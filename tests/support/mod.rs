@@ -5,6 +5,7 @@ pub(crate) mod net;
 pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod sockets;
+pub(crate) mod traced;
 pub(crate) mod watchdog;
 
 use std::path::{Path, PathBuf};
