@@ -11,33 +11,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gannet::net::error::{self, Op};
-use gannet::net::{Conn, Dialer, ListenConfig, dial, listen_stream};
+use gannet::net::{Dialer, dial, listen_stream};
 use gannet::{Builder, spawn, time};
 
 use support::net::{
-    PACKETS, STREAMS, after, any_address, assert_deadline, assert_well_formed, connected_packets,
-    error_of, fill, on_both, packet_pair, past, poll_once, spawn_blocked, stream_pair,
+    PACKETS, STREAMS, after, any_address, assert_deadline, assert_well_formed, black_hole,
+    connected_packets, error_of, fill, on_both, packet_pair, past, poll_once, spawn_blocked,
+    stream_pair,
 };
 use support::watchdog::Watchdog;
 
 const MS: Duration = Duration::from_millis(1);
-
-/// A listener that answers no one, because its queue is full.
-async fn black_hole() -> (gannet::net::Listener, Vec<Conn>) {
-    let config = ListenConfig::new().backlog(1);
-    let listener = config
-        .listen_stream("tcp4", "127.0.0.1:0")
-        .await
-        .expect("a listener");
-    let addr = listener.local_addr().expect("its address");
-    let mut queued = Vec::new();
-    let dialer = Dialer::new().timeout(200 * MS);
-    while let Ok(conn) = dialer.dial("tcp4", &addr).await {
-        queued.push(conn);
-        assert!(queued.len() < 100, "the queue never fills");
-    }
-    (listener, queued)
-}
 
 /// Go: TestDialTimeout.
 #[test]

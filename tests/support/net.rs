@@ -10,7 +10,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use gannet::net::error;
-use gannet::net::{Conn, PacketConn, UnixDatagram, UnixStream, dial, listen_packet, listen_stream};
+use gannet::net::{Conn, ListenConfig, Listener, PacketConn, UnixDatagram, UnixStream};
+use gannet::net::{dial, listen_packet, listen_stream};
 use gannet::{Builder, JoinHandle, spawn, yield_now};
 
 use super::watchdog::Watchdog;
@@ -67,6 +68,18 @@ pub(crate) async fn stream_pair(network: &str) -> (Conn, Conn) {
         .expect("a dial");
     let (server, _) = listener.accept().await.expect("an accept");
     (client, server)
+}
+
+/// A listener that answers nobody, because its queue is full, and the one connection that fills it.
+pub(crate) async fn black_hole() -> (Listener, Conn) {
+    let config = ListenConfig::new().backlog(0);
+    let listener = config
+        .listen_stream("tcp4", "127.0.0.1:0")
+        .await
+        .expect("a listener");
+    // The kernel's rule: it is full when more wait than the backlog says.
+    let queued = dial("tcp4", listener.local_addr().expect("its address")).await;
+    (listener, queued.expect("the first of them"))
 }
 
 /// Two packet sockets that are not connected.

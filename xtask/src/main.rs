@@ -23,6 +23,7 @@ cargo xtask bench [SUBJECT [ARGUMENT...]]       the benchmarks, arguments passed
 cargo xtask bench roam [NAME]...                recovery times beside those of real mosh
 cargo xtask deep                                valgrind and AddressSanitizer
 cargo xtask soak roam_real [--runs N] [NAME]... the scenarios with real mosh, N times (default 20)
+cargo xtask soak dials [--runs N]               dials of each kind, N times (default 100000): leaks?
 cargo xtask fuzz [TARGET] [--seconds N]         libFuzzer, N seconds a target (default 25)
 cargo xtask mutants [NAME]                      every named mutant must be killed by its test
 cargo xtask verify-vectors [FILE...]            captured sessions of mosh, against our codecs
