@@ -12,6 +12,8 @@ mod support;
 mod datagrams;
 #[path = "faults/dialling.rs"]
 mod dialling;
+#[path = "faults/roaming.rs"]
+mod roaming;
 #[path = "faults/serving.rs"]
 mod serving;
 #[path = "faults/single.rs"]

@@ -1,5 +1,6 @@
 //! A server of datagrams whose system calls fail.
 
+use std::io::ErrorKind;
 use std::net::UdpSocket;
 
 use crate::support::process::Echo;
@@ -66,9 +67,12 @@ fn check((fault, expected): (&str, Expected)) {
     };
     let answered = |text: &str| {
         let mut buf = [0; 64];
-        let len = client
-            .recv(&mut buf)
-            .unwrap_or_else(|err| panic!("{fault}: {err}"));
+        let len = loop {
+            match client.recv(&mut buf) {
+                Err(err) if err.kind() == ErrorKind::Interrupted => {}
+                received => break received.unwrap_or_else(|err| panic!("{fault}: {err}")),
+            }
+        };
         assert_eq!(String::from_utf8_lossy(&buf[..len]), text, "{fault}");
     };
     send("before");

@@ -221,10 +221,9 @@ impl Subject {
         let mut answer = Vec::new();
         while !answer.ends_with(end.as_bytes()) {
             let mut byte = [0];
-            match conn.read(&mut byte)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                _ => answer.extend(byte),
-            }
+            // Not `read`, which may be interrupted.
+            conn.read_exact(&mut byte)?;
+            answer.extend(byte);
         }
         Ok(())
     }

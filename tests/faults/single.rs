@@ -163,8 +163,8 @@ fn echo_whose_poller_is_broken_ends_and_says_so() {
             );
             let _traced = Traced::attach(&echo.process, &["-e", &trace, "-e", &fault]);
             // Whoever waits now was there before the fault, so some are still served.
-            let mut buf = [0; 64];
-            while conn.write_all(b"x").is_ok() && matches!(conn.read(&mut buf), Ok(1..)) {}
+            let mut back = [0];
+            while conn.write_all(b"x").is_ok() && conn.read_exact(&mut back).is_ok() {}
             echo.process.wait();
             let errors = echo.process.errors();
             let told = [
