@@ -139,6 +139,27 @@ fn echo_whose_close_fails_does_not_close_twice() {
     }
 }
 
+/// What is out of the poller already need not be taken out: that is all that was wanted.
+#[test]
+fn echo_that_cannot_deregister_ends_well() {
+    if !programs::has("strace") {
+        return;
+    }
+    let _watchdog = Watchdog::start(LIMIT * 8);
+    for errno in ["ENOENT", "EBADF"] {
+        let mut echo = Echo::start(&["--tcp", "127.0.0.1:0", "--workers", "1"]);
+        comes_back(&mut connect(&echo.addr("tcp")), "before");
+        let fault = format!("inject=epoll_ctl:error={errno}");
+        let traced = Traced::attach(&echo.process, &["-e", "trace=epoll_ctl", "-e", &fault]);
+        echo.process.signal("TERM");
+        echo.process.succeeds();
+        let trace = traced.finish();
+        assert!(count(&trace, "epoll_ctl", "INJECTED") > 0, "{trace}");
+        assert!(trace.contains("EPOLL_CTL_DEL"), "{trace}");
+        assert_eq!(echo.process.errors(), "");
+    }
+}
+
 /// Nobody can wait any more: the runtime ends, says why, and the program with it.
 #[test]
 fn echo_whose_poller_is_broken_ends_and_says_so() {
