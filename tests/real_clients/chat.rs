@@ -188,6 +188,46 @@ fn chat_parts_with_a_member_who_does_not_read() {
 }
 
 #[test]
+fn chat_tells_everybody_the_same_in_the_same_order() {
+    const LINES: usize = 40;
+    let _watchdog = Watchdog::start(LIMIT * 4);
+    let chat = Chat::start(&[]);
+    let mut listeners = [(); 3].map(|()| chat.enter());
+    let speakers = [(); 4].map(|()| chat.enter());
+    let count = speakers.len() * LINES;
+    std::thread::scope(|scope| {
+        for mut speaker in speakers {
+            scope.spawn(move || {
+                for line in 0..LINES {
+                    speaker.say(format!("{line}\n"));
+                }
+                // Until all of the others' is there: what is unread would reset the connection.
+                let heard = |line: &String| line.starts_with('<');
+                let lines = std::iter::repeat_with(|| speaker.line());
+                assert_eq!(
+                    lines.filter(heard).take(count - LINES).count(),
+                    count - LINES
+                );
+            });
+        }
+    });
+    let heard = listeners.each_mut().map(|listener| {
+        let lines = std::iter::repeat_with(|| listener.line());
+        let said = lines.filter(|line| line.starts_with('<'));
+        said.take(count).collect::<Vec<String>>()
+    });
+    assert_eq!(heard[0], heard[1]);
+    assert_eq!(heard[0], heard[2]);
+    for speaker in 4..8 {
+        let own = format!("<guest{speaker}> ");
+        let lines = heard[0].iter().filter_map(|line| line.strip_prefix(&own));
+        let numbers: Vec<usize> = lines.map(|line| line.parse().expect("a number")).collect();
+        assert_eq!(numbers, (0..LINES).collect::<Vec<_>>(), "{own}");
+    }
+    chat.ends_well();
+}
+
+#[test]
 fn chat_drops_lines_that_are_too_long_and_keeps_their_sender() {
     let _watchdog = Watchdog::start(LIMIT * 4);
     let chat = Chat::start(&[]);
