@@ -51,6 +51,39 @@ pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize) -> io::Resul
     })
 }
 
+/// Moves at most `len` bytes out of a pipe into a file, from `offset` bytes on, and returns how many;
+/// zero is the end of the pipe. The file's own position stays.
+///
+/// The file is waited for, whatever the flags of the descriptors: for pages that are read first, and
+/// while the disk is behind.
+///
+/// # Errors
+/// `EAGAIN` if the pipe is empty; `EINVAL` if `file` was opened for appending, cannot be spliced to,
+/// or `offset` is beyond what a file can have; `ESPIPE` if it has no positions; `EINTR`; those of
+/// [`write_at`].
+///
+/// Reference: [`splice(2)`](https://man7.org/linux/man-pages/man2/splice.2.html).
+pub fn splice_to_file(
+    pipe: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    offset: u64,
+    len: usize,
+) -> io::Result<usize> {
+    let mut offset = file_offset(offset)?;
+    // SAFETY: `offset` is initialised, writable and lives across the call; the pipe gets no offset.
+    // Both descriptors are borrowed, so they stay open.
+    cvt_len(unsafe {
+        libc::splice(
+            pipe.as_raw_fd(),
+            ptr::null_mut(),
+            file.as_raw_fd(),
+            &mut offset,
+            len,
+            libc::SPLICE_F_NONBLOCK | libc::SPLICE_F_MOVE,
+        )
+    })
+}
+
 /// Sends at most `len` bytes of a file, from `offset` bytes on, and returns how many; zero is the end
 /// of the file. The file's own position stays.
 ///
@@ -86,6 +119,20 @@ pub fn read_at(file: BorrowedFd<'_>, buf: &mut [u8], offset: u64) -> io::Result<
     let offset = file_offset(offset)?;
     // SAFETY: `buf` is borrowed mutably and writable for its length; the kernel writes no more.
     cvt_len(unsafe { libc::pread64(file.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), offset) })
+}
+
+/// Writes to a file, from `offset` bytes on, and returns how much was taken. The file's own position
+/// stays. What was opened for appending is appended to, whatever the offset.
+///
+/// # Errors
+/// `ESPIPE` if `file` has no positions; `EINVAL` if `offset` is beyond what a file can have; `EFBIG`,
+/// `ENOSPC`; those of [`fd::write`](crate::fd::write).
+///
+/// Reference: [`pwrite(2)`](https://man7.org/linux/man-pages/man2/pwrite.2.html).
+pub fn write_at(file: BorrowedFd<'_>, buf: &[u8], offset: u64) -> io::Result<usize> {
+    let offset = file_offset(offset)?;
+    // SAFETY: `buf` is borrowed and readable for its length; the kernel only reads it.
+    cvt_len(unsafe { libc::pwrite64(file.as_raw_fd(), buf.as_ptr().cast(), buf.len(), offset) })
 }
 
 fn file_offset(offset: u64) -> io::Result<i64> {

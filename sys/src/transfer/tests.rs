@@ -7,13 +7,16 @@ use crate::socket::{self, Kind};
 
 /// A file with a content, which has no name any more.
 fn file(content: &[u8]) -> std::fs::File {
+    let mut options = std::fs::File::options();
+    opened(options.read(true).write(true), content)
+}
+
+fn opened(options: &mut std::fs::OpenOptions, content: &[u8]) -> std::fs::File {
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let name = format!("gannet-sys-transfer-{}-{number}", std::process::id());
     let path = std::env::temp_dir().join(name);
-    let mut file = std::fs::File::options()
-        .read(true)
-        .write(true)
+    let mut file = options
         .create_new(true)
         .open(&path)
         .expect("a fresh name in the folder for temporary files");
@@ -108,6 +111,57 @@ fn read_at_reads_a_range_and_leaves_the_position() {
     assert_eq!(read_at(file.as_fd(), &mut buf, 10).expect("the end"), 0);
     let (read_end, _write_end) = fd::pipe().expect("a pipe");
     fails(read_at(read_end.as_fd(), &mut buf, 0), libc::ESPIPE);
+}
+
+#[test]
+fn splice_to_file_writes_a_range_and_leaves_the_position() {
+    let file = file(b"0123456789");
+    let (read_end, write_end) = fd::pipe().expect("a pipe");
+    let pipe = read_end.as_fd();
+    fails(splice_to_file(pipe, file.as_fd(), 0, 10), errno::EAGAIN);
+    fd::write(write_end.as_fd(), b"abcdef").expect("room");
+    assert_eq!(splice_to_file(pipe, file.as_fd(), 2, 3).expect("bytes"), 3);
+    assert_eq!(splice_to_file(pipe, file.as_fd(), 9, 9).expect("bytes"), 3);
+    let mut buf = [0; 16];
+    assert_eq!(read_at(file.as_fd(), &mut buf, 0).expect("bytes"), 12);
+    assert_eq!(&buf[..12], b"01abc5678def");
+    // Where writing left it.
+    assert_eq!(fd::read(file.as_fd(), &mut buf).expect("bytes"), 2);
+    fd::write(write_end.as_fd(), b"x").expect("room");
+    fails(
+        splice_to_file(pipe, file.as_fd(), u64::MAX, 5),
+        errno::EINVAL,
+    );
+    drop(write_end);
+    assert_eq!(splice_to_file(pipe, file.as_fd(), 0, 9).expect("bytes"), 1);
+    assert_eq!(splice_to_file(pipe, file.as_fd(), 0, 9).expect("end"), 0);
+}
+
+#[test]
+fn splice_to_file_that_appends_is_refused_and_write_at_appends() {
+    let mut options = std::fs::File::options();
+    let file = opened(options.read(true).append(true), b"0123");
+    let (read_end, write_end) = fd::pipe().expect("a pipe");
+    fd::write(write_end.as_fd(), b"ab").expect("room");
+    let refused = splice_to_file(read_end.as_fd(), file.as_fd(), 0, 2);
+    fails(refused, errno::EINVAL);
+    assert_eq!(write_at(file.as_fd(), b"ab", 0).expect("room"), 2);
+    let mut buf = [0; 16];
+    assert_eq!(read_at(file.as_fd(), &mut buf, 0).expect("bytes"), 6);
+    assert_eq!(&buf[..6], b"0123ab");
+}
+
+#[test]
+fn write_at_writes_a_range_and_leaves_the_position() {
+    let file = file(b"0123456789");
+    assert_eq!(write_at(file.as_fd(), b"ab", 9).expect("room"), 2);
+    let mut buf = [0; 16];
+    assert_eq!(read_at(file.as_fd(), &mut buf, 8).expect("bytes"), 3);
+    assert_eq!(&buf[..3], b"8ab");
+    assert_eq!(fd::read(file.as_fd(), &mut buf).expect("bytes"), 1);
+    fails(write_at(file.as_fd(), b"ab", u64::MAX), errno::EINVAL);
+    let (_read_end, write_end) = fd::pipe().expect("a pipe");
+    fails(write_at(write_end.as_fd(), b"ab", 0), libc::ESPIPE);
 }
 
 #[test]
