@@ -11,6 +11,7 @@ use crate::conn::Conn;
 use crate::error::{Op, syscall};
 use crate::network::Protocol;
 
+mod file;
 mod lane;
 mod pipe;
 

@@ -59,6 +59,8 @@ pub enum Op {
     Set,
     /// Sending.
     Write,
+    /// Writing what was received to another descriptor.
+    WriteTo,
 }
 
 impl Op {
@@ -77,6 +79,7 @@ impl Op {
             Op::ReadFrom => "readfrom",
             Op::Set => "set",
             Op::Write => "write",
+            Op::WriteTo => "writeto",
         }
     }
 }

@@ -18,7 +18,7 @@ use std::task::{Context, Poll, ready};
 use gannet_runtime::{ReadGuard, WriteGuard};
 use gannet_sys::{errno, fd, socket, transfer};
 
-use super::pipe::{PIPE_LEN, Pipe};
+use super::pipe::{self, PIPE_LEN, Pipe};
 use crate::conn::progressed;
 use crate::pause::Sender;
 
@@ -54,9 +54,9 @@ pub(super) enum Failed {
 }
 
 /// How much is moved before other tasks get their turn: some 100 µs.
-const TURN_LEN: usize = 1 << 20;
+pub(super) const TURN_LEN: usize = 1 << 20;
 /// The buffer of what cannot be spliced, on the stack of the thread that is here.
-const BUFFER_LEN: usize = 32 << 10;
+pub(super) const BUFFER_LEN: usize = 32 << 10;
 
 impl Lane {
     /// How many bytes were sent.
@@ -143,21 +143,12 @@ impl Lane {
         cx: &mut Context<'_>,
         ends: &mut Ends<'_>,
     ) -> Poll<io::Result<usize>> {
-        let mut taken = None;
-        let polled = ends.from.poll_read_with(cx, |from| {
-            let pipe = match &taken {
-                Some(pipe) => pipe,
-                None => taken.insert(Pipe::take()?),
-            };
-            transfer::splice(from, pipe.write_end(), PIPE_LEN)
-        });
-        let Some(pipe) = taken else { return polled };
-        match polled {
-            Poll::Ready(Ok(len)) if len > 0 => self.load = Some(Load::Pipe { pipe, len }),
-            // Whatever the answer, nothing went in.
-            _ => pipe.give_back(),
-        }
-        polled
+        let filled = ready!(pipe::poll_fill(cx, &mut ends.from, PIPE_LEN))?;
+        let Some((pipe, len)) = filled else {
+            return Poll::Ready(Ok(0));
+        };
+        self.load = Some(Load::Pipe { pipe, len });
+        Poll::Ready(Ok(len))
     }
 
     /// Reads into a buffer, and sends from it what can be sent at once. Only the rest needs memory of
@@ -252,7 +243,7 @@ fn next(taken: usize, rest: usize) -> io::Result<ControlFlow<()>> {
 
 /// Whether the kernel refuses to splice this pair, rather than to do it now: `EPERM` is how filters
 /// of system calls say so.
-fn cannot_splice(err: &io::Error) -> bool {
+pub(super) fn cannot_splice(err: &io::Error) -> bool {
     use errno::{EINVAL, ENOSYS, EOPNOTSUPP, EPERM};
     matches!(
         err.raw_os_error(),
@@ -261,7 +252,7 @@ fn cannot_splice(err: &io::Error) -> bool {
 }
 
 /// Whether a pipe, or what it needs, is not to be had now.
-fn lacks_resources(err: &io::Error) -> bool {
+pub(super) fn lacks_resources(err: &io::Error) -> bool {
     use errno::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
     matches!(err.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
 }

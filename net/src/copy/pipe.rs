@@ -6,7 +6,9 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll};
 
+use gannet_runtime::ReadGuard;
 use gannet_sys::{errno, fd, fork, transfer};
 
 /// An empty pipe, or one whose owner knows how much is in it.
@@ -90,6 +92,35 @@ impl Pipe {
 
     pub(super) fn write_end(&self) -> BorrowedFd<'_> {
         self.write_end.as_fd()
+    }
+}
+
+/// Waits for bytes, and takes at most `most` of them into a pipe; `None` is the end of the source.
+///
+/// # Errors
+/// Those of reading and of [`Pipe::take`].
+pub(super) fn poll_fill(
+    cx: &mut Context<'_>,
+    from: &mut ReadGuard<'_>,
+    most: usize,
+) -> Poll<io::Result<Option<(Pipe, usize)>>> {
+    let mut taken = None;
+    let polled = from.poll_read_with(cx, |from| {
+        let pipe = match &taken {
+            Some(pipe) => pipe,
+            None => taken.insert(Pipe::take()?),
+        };
+        transfer::splice(from, pipe.write_end(), most)
+    });
+    match (polled, taken) {
+        (Poll::Ready(Ok(len)), Some(pipe)) if len > 0 => Poll::Ready(Ok(Some((pipe, len)))),
+        (polled, taken) => {
+            // Whatever the answer, nothing went in.
+            if let Some(pipe) = taken {
+                pipe.give_back();
+            }
+            polled.map_ok(|_| None)
+        }
     }
 }
 

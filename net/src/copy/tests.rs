@@ -17,18 +17,18 @@ fn block_on<R>(future: impl Future<Output = R>) -> R {
 }
 
 /// Bytes that repeat late, and with a period that no page or buffer has.
-fn pattern(len: usize) -> Vec<u8> {
+pub(super) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at % 65521 % 251) as u8).collect()
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Family {
+pub(super) enum Family {
     Tcp,
     Unix,
 }
 
 /// Two ends of a connection.
-async fn pair(family: Family) -> (Conn, Conn) {
+pub(super) async fn pair(family: Family) -> (Conn, Conn) {
     match family {
         Family::Unix => {
             let (left, right) = UnixStream::pair().unwrap();

@@ -166,6 +166,38 @@ fn file_of_ten_mebibytes_goes_by_a_connection_into_another() {
     });
 }
 
+/// Sends `size` bytes, and receives at most `limit` of them into a file behind what it has.
+async fn receives_into_a_file(network: &str, size: usize, limit: u64) {
+    let mut file = file(b"before");
+    let (client, server) = pair(network).await;
+    let sending = spawn(async move {
+        client.write_all(&pattern(size)).await.unwrap();
+    });
+    let received = server.recv_file(&file, 6, limit).await.unwrap();
+    sending.await.unwrap();
+    assert_eq!(received, limit.min(size as u64), "{network}, {size} bytes");
+    let beyond = rest(server).await;
+    assert_eq!(beyond.len() as u64, size as u64 - received, "is left");
+    assert_eq!(file.stream_position().unwrap(), 0, "the position stays");
+    let (mut content, want) = (Vec::new(), pattern(size));
+    file.read_to_end(&mut content).unwrap();
+    assert!(content[6..] == want[..received as usize] && beyond == want[received as usize..]);
+}
+
+#[test]
+fn file_takes_what_a_connection_brings_up_to_a_limit() {
+    for network in ["tcp", "unix"] {
+        for size in [1, 42, 1025, 4097, 32_769] {
+            run_threads(async {
+                let all = size as u64;
+                for limit in [u64::MAX, all - 1, all / 2, all + 1] {
+                    receives_into_a_file(network, size, limit).await;
+                }
+            });
+        }
+    }
+}
+
 #[test]
 fn pipe_keeps_its_deadlines_after_it_was_copied_from() {
     run_threads(async {
