@@ -172,6 +172,8 @@ pub struct Report {
     pub code: u8,
     /// More: the path's MTU in bytes, with `EMSGSIZE`.
     pub info: u32,
+    /// More than that, for an [`Origin::Other`].
+    pub data: u32,
     /// The address of who reports it, if it is not this machine.
     pub offender: Option<IpAddr>,
 }
@@ -230,6 +232,7 @@ fn parse_report(len: usize, to: Option<SocketAddr>, data: &[u8]) -> Option<Repor
         kind: head[5],
         code: head[6],
         info: word(8)?,
+        data: word(12)?,
         offender,
     })
 }

@@ -65,6 +65,7 @@ mod testing;
 pub mod thread;
 pub mod timerfd;
 pub mod transfer;
+pub mod zero_copy;
 
 /// Turns the `-1` of a system call into the error that errno holds.
 #[inline]

@@ -436,6 +436,23 @@ pub fn set_unicast_hops_v6(fd: BorrowedFd<'_>, hops: u32) -> io::Result<()> {
     set_unsigned(fd, libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, hops)
 }
 
+/// Returns whether sends may ask not to be copied (`SO_ZEROCOPY`).
+///
+/// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html).
+pub fn zero_copy(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    flag(fd, libc::SOL_SOCKET, libc::SO_ZEROCOPY)
+}
+
+/// Lets sends ask not to be copied, or not (`SO_ZEROCOPY`). See [`zero_copy`](crate::zero_copy).
+///
+/// # Errors
+/// `EOPNOTSUPP` or `ENOPROTOOPT` if the kernel does not do it for this kind of socket.
+///
+/// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html).
+pub fn set_zero_copy(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    set_flag(fd, libc::SOL_SOCKET, libc::SO_ZEROCOPY, on)
+}
+
 /// Reads an option that is an `int`.
 pub(crate) fn int(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c_int> {
     let mut value: c_int = 0;

@@ -234,6 +234,20 @@ pub fn connect(fd: BorrowedFd<'_>, addr: &SockAddr) -> io::Result<()> {
     cvt(unsafe { libc::connect(fd.as_raw_fd(), raw.as_ptr(), raw.len) }).map(drop)
 }
 
+/// Takes the peer from a socket. A TCP connection ends by a reset, and what was not sent is thrown
+/// away; the socket stays open.
+///
+/// # Errors
+/// None that a caller can act on.
+///
+/// Reference: [`connect(2)`](https://man7.org/linux/man-pages/man2/connect.2.html), `AF_UNSPEC`.
+pub fn disconnect(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // `AF_UNSPEC` is 0, and the rest does not count.
+    let raw = RawAddr::from_bytes(&[0; size_of::<libc::sockaddr_in>()]);
+    // SAFETY: as in `connect`.
+    cvt(unsafe { libc::connect(fd.as_raw_fd(), raw.as_ptr(), raw.len) }).map(drop)
+}
+
 /// Ends one or both directions of a connection, for all duplicates of the descriptor.
 ///
 /// # Errors
@@ -398,6 +412,12 @@ pub fn recv_vectored(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Res
 /// Reference: [`send(2)`](https://man7.org/linux/man-pages/man2/send.2.html).
 #[inline]
 pub fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
+    flagged_send(fd, buf, 0)
+}
+
+/// Sends as [`send`] does, with more flags.
+#[inline]
+pub(crate) fn flagged_send(fd: BorrowedFd<'_>, buf: &[u8], flags: c_int) -> io::Result<usize> {
     // SAFETY: `buf` is borrowed and readable for its length, and the kernel only reads it. There is
     // no address: null and 0.
     let ret = unsafe {
@@ -406,7 +426,7 @@ pub fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
             fd.as_raw_fd(),
             buf.as_ptr(),
             buf.len(),
-            libc::MSG_NOSIGNAL,
+            libc::MSG_NOSIGNAL | flags,
             ptr::null::<libc::sockaddr>(),
             0,
         )

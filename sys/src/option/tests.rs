@@ -63,6 +63,7 @@ fn options_read_back_what_was_set() {
     check(udp(), tos, set_tos, 0x2b);
     check(tcp(), ttl, set_ttl, 3);
     check(tcp6(), unicast_hops_v6, set_unicast_hops_v6, 5);
+    check(tcp(), zero_copy, set_zero_copy, true);
 }
 
 fn udp6() -> OwnedFd {
