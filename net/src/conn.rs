@@ -482,6 +482,6 @@ pub(crate) fn progressed(taken: usize) -> io::Result<()> {
 
 /// The most that one call asks of a stream, as in Go: some kernels refuse more than 2 GiB less a
 /// page.
-const STREAM_LEN_MAX: usize = 1 << 30;
+pub(crate) const STREAM_LEN_MAX: usize = 1 << 30;
 /// The most buffers that the kernel takes in one call (`IOV_MAX`).
 const BUFS_MAX: usize = 1024;

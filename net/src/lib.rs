@@ -80,6 +80,7 @@ mod tcp;
 mod udp;
 mod unix;
 mod watch;
+mod zero_copy;
 
 pub use activation::{InheritedSocket, inherited_sockets};
 pub use addr::{Addr, HardwareAddr, LinkAddr, PacketType, UnixAddr};
@@ -112,6 +113,7 @@ pub use unix::{
     Credentials, UnixDatagram, UnixListener, UnixRecvMsg, UnixSendMsg, UnixSeqpacket, UnixStream,
 };
 pub use watch::{AddressWatch, NetworkChange};
+pub use zero_copy::{Loan, ZeroCopy, ZeroCopyFallback, ZeroCopyStats};
 
 /// Connects to `address` with the default [`Dialer`]. See [`Dialer::dial`].
 ///

@@ -41,6 +41,8 @@ pub const ECONNRESET: i32 = libc::ECONNRESET;
 pub const EDESTADDRREQ: i32 = libc::EDESTADDRREQ;
 /// It exists already, for example a descriptor on an epoll list.
 pub const EEXIST: i32 = libc::EEXIST;
+/// The memory cannot be read, or not be held.
+pub const EFAULT: i32 = libc::EFAULT;
 /// No route to the host.
 pub const EHOSTUNREACH: i32 = libc::EHOSTUNREACH;
 /// The connect goes on in the background; writability tells its end.
