@@ -6,6 +6,7 @@
 //! and a descriptor does not know that its readiness comes from epoll.
 
 pub(crate) mod adopt;
+pub(crate) mod closing;
 pub(crate) mod desc;
 pub(crate) mod direction;
 pub(crate) mod fd;
