@@ -10,6 +10,8 @@ use gannet_sys::fd::take_inherited;
 /// Becomes a [`Listener`](crate::Listener), [`PacketConn`](crate::PacketConn) or
 /// [`Conn`](crate::Conn), or a type of one family, by `try_from(socket.fd)`, which makes it
 /// non-blocking.
+///
+/// See [`inherited_sockets`] for an example.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct InheritedSocket {

@@ -250,6 +250,9 @@ macro_rules! convert_std {
             ///
             /// # Errors
             /// The closed error after close.
+            ///
+            /// Reference: [`fcntl(2)`](https://man7.org/linux/man-pages/man2/fcntl.2.html),
+            /// `O_NONBLOCK`.
             pub fn into_std(self) -> io::Result<$std> {
                 OwnedFd::try_from(self).map(<$std>::from)
             }

@@ -343,6 +343,22 @@ impl Conn {
     /// Those of [`write`](Self::write); [`error::written`](crate::error::written) tells how many
     /// bytes were sent before.
     ///
+    /// ```
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use gannet_net::UnixStream;
+    /// use std::io::{IoSlice, IoSliceMut};
+    ///
+    /// let (left, right) = UnixStream::pair()?;
+    /// left.write_all_vectored(&mut [IoSlice::new(b"head"), IoSlice::new(b"body")]).await?;
+    /// assert_eq!(right.peek(&mut [0; 2]).await?, 2);
+    /// let (mut head, mut body) = ([0; 4], [0; 8]);
+    /// let mut bufs = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)];
+    /// assert_eq!(right.read_vectored(&mut bufs).await?, 8);
+    /// assert_eq!((&head, &body[..4]), (b"head", &b"body"[..]));
+    /// # Ok::<_, std::io::Error>(()) })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    ///
     /// Reference: [`sendmsg(2)`](https://man7.org/linux/man-pages/man2/sendmsg.2.html).
     pub async fn write_all_vectored(&self, bufs: &mut [IoSlice<'_>]) -> io::Result<()> {
         let mut bufs = bufs;
@@ -373,6 +389,25 @@ impl Conn {
     /// # Errors
     /// `WouldBlock` if there is no room or another task is sending; otherwise those of
     /// [`write`](Self::write).
+    ///
+    /// ```
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use gannet_net::UnixStream;
+    /// use std::io::ErrorKind;
+    ///
+    /// let (left, _right) = UnixStream::pair()?;
+    /// let mut sent = 0;
+    /// let full = loop {
+    ///     match left.try_write(&[7; 4096]) {
+    ///         Ok(len) => sent += len,
+    ///         Err(err) => break err,
+    ///     }
+    /// };
+    /// assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    /// assert!(sent > 0);
+    /// # Ok::<_, std::io::Error>(()) })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     ///
     /// Reference: [`send(2)`](https://man7.org/linux/man-pages/man2/send.2.html).
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {

@@ -142,24 +142,49 @@ impl<'fd> RawSocket<'fd> {
         RawSocket { fd, family }
     }
 
-    /// Binds the socket to the network interface `name`, or to none.
+    /// Binds the socket to the network interface `name`, by which alone it sends and receives then,
+    /// or to none, as at first.
+    ///
+    /// # Errors
+    /// `ENODEV` if there is no such interface, `EPERM` without `CAP_NET_RAW` for a socket that is
+    /// bound to one already (before Linux 5.7, for any); kind `InvalidInput` for a name over 15
+    /// bytes or with a NUL byte.
+    ///
+    /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html),
+    /// `SO_BINDTODEVICE`.
     pub fn set_bind_device(&self, name: Option<&str>) -> io::Result<()> {
         option::set_bind_device(self.fd, name)
     }
 
     /// Tells whether an IPv6 socket refuses IPv4.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` or `ENOPROTOOPT` on a socket that is not IPv6.
+    ///
+    /// Reference: [`ipv6(7)`](https://man7.org/linux/man-pages/man7/ipv6.7.html), `IPV6_V6ONLY`.
     pub fn ipv6_only(&self) -> io::Result<bool> {
         option::ipv6_only(self.fd)
     }
 
-    /// Makes an IPv6 socket refuse IPv4. Decided by the network's name unless a hook overrides it
-    /// before the bind.
+    /// Makes an IPv6 socket refuse IPv4, or take it in too. Decided by the network's name unless a
+    /// hook overrides it before the bind.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` or `ENOPROTOOPT` on a socket that is not IPv6, `EINVAL` once the socket is
+    /// bound.
+    ///
+    /// Reference: [`ipv6(7)`](https://man7.org/linux/man-pages/man7/ipv6.7.html), `IPV6_V6ONLY`.
     pub fn set_ipv6_only(&self, on: bool) -> io::Result<()> {
         option::set_ipv6_only(self.fd, on)
     }
 
-    /// Returns how long closing the socket waits for unsent data; `None` if the kernel sends it in
-    /// the background.
+    /// Returns how long closing the socket waits for unsent data, in whole seconds; `None` if the
+    /// kernel sends it in the background.
+    ///
+    /// # Errors
+    /// None: every kind of socket has the option.
+    ///
+    /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html), `SO_LINGER`.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         option::linger(self.fd)
     }
@@ -171,64 +196,157 @@ impl<'fd> RawSocket<'fd> {
     /// hook, in [`Socket::control`](crate::Socket::control), and in
     /// [`TcpStream::set_linger`](crate::TcpStream::set_linger). The connections of a listener inherit
     /// what its hook has set; set on one that listens already, it does block whoever closes them.
+    ///
+    /// ```
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use gannet_net::ListenConfig;
+    /// use std::time::Duration;
+    ///
+    /// let config = ListenConfig::new().control(|_info, socket| {
+    ///     socket.set_recv_buffer_size(64 * 1024)?;
+    ///     socket.set_ttl(3)?;
+    ///     socket.set_linger(Some(Duration::ZERO))
+    /// });
+    /// let listener = config.listen_stream("tcp", "127.0.0.1:0").await?;
+    /// assert_eq!(listener.control(|socket| socket.linger())?, Some(Duration::ZERO));
+    /// assert_eq!(listener.recv_buffer_size()?, 128 * 1024);
+    /// # Ok::<_, std::io::Error>(()) })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// None: every kind of socket has the option.
+    ///
+    /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html), `SO_LINGER`.
     pub fn set_linger(&self, after: Option<Duration>) -> io::Result<()> {
         option::set_linger(self.fd, after)
     }
 
-    /// Returns the mark of the packets sent.
+    /// Returns the mark of the packets sent, 0 at first.
+    ///
+    /// # Errors
+    /// None: every kind of socket has the option.
+    ///
+    /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html), `SO_MARK`.
     pub fn mark(&self) -> io::Result<u32> {
         option::mark(self.fd)
     }
 
-    /// Sets the mark of the packets sent, for routing and filters. Takes the privilege
-    /// `CAP_NET_ADMIN`.
+    /// Sets the mark of the packets sent, for routing and filters.
+    ///
+    /// # Errors
+    /// `EPERM` without `CAP_NET_ADMIN` or, since Linux 5.17, `CAP_NET_RAW`.
+    ///
+    /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html), `SO_MARK`.
     pub fn set_mark(&self, mark: u32) -> io::Result<()> {
         option::set_mark(self.fd, mark)
     }
 
     /// Returns the size of the receive buffer, in bytes, the kernel's overhead included.
+    ///
+    /// At first it is that of `/proc/sys/net/core/rmem_default`; for TCP the second of
+    /// `/proc/sys/net/ipv4/tcp_rmem`, and it grows as the connection needs it.
+    ///
+    /// # Errors
+    /// None: every kind of socket has the option.
+    ///
+    /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html), `SO_RCVBUF`.
     pub fn recv_buffer_size(&self) -> io::Result<usize> {
         option::recv_buffer_size(self.fd)
     }
 
-    /// Asks for a receive buffer of `bytes` bytes; the kernel doubles the figure and caps it.
+    /// Asks for a receive buffer of `bytes` bytes. The kernel caps the figure at
+    /// `/proc/sys/net/core/rmem_max`, doubles it for its overhead, and leaves a buffer of TCP as it
+    /// is from then on.
+    ///
+    /// # Errors
+    /// None: every kind of socket has the option.
+    ///
+    /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html), `SO_RCVBUF`.
     pub fn set_recv_buffer_size(&self, bytes: usize) -> io::Result<()> {
         option::set_recv_buffer_size(self.fd, bytes)
     }
 
     /// Tells whether the address may be in use by connections of an earlier listener.
+    ///
+    /// # Errors
+    /// None: every kind of socket has the option.
+    ///
+    /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html),
+    /// `SO_REUSEADDR`.
     pub fn reuse_address(&self) -> io::Result<bool> {
         option::reuse_address(self.fd)
     }
 
-    /// Allows an address that connections of an earlier listener still use. On by default for
-    /// stream listeners.
+    /// Allows an address that connections of an earlier listener still use; for datagrams, one that
+    /// other sockets have which allow it too. On by default for stream listeners.
+    ///
+    /// # Errors
+    /// None: every kind of socket has the option. One in use is `EADDRINUSE` from the bind.
+    ///
+    /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html),
+    /// `SO_REUSEADDR`.
     pub fn set_reuse_address(&self, on: bool) -> io::Result<()> {
         option::set_reuse_address(self.fd, on)
     }
 
     /// Tells whether several sockets may share the address.
+    ///
+    /// # Errors
+    /// None: every kind of socket has the option.
+    ///
+    /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html),
+    /// `SO_REUSEPORT`.
     pub fn reuse_port(&self) -> io::Result<bool> {
         option::reuse_port(self.fd)
     }
 
-    /// Lets several sockets of one user share the address; the kernel spreads connections and
-    /// datagrams among them.
+    /// Lets several sockets of one user share the address, if all of them ask before they are
+    /// bound; the kernel spreads connections and datagrams among them. Off at first.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` on a Unix socket of newer kernels. One not shared is `EADDRINUSE` from the
+    /// bind.
+    ///
+    /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html),
+    /// `SO_REUSEPORT`.
     pub fn set_reuse_port(&self, on: bool) -> io::Result<()> {
         option::set_reuse_port(self.fd, on)
     }
 
     /// Returns the size of the send buffer, in bytes, the kernel's overhead included.
+    ///
+    /// At first it is that of `/proc/sys/net/core/wmem_default`; for TCP the second of
+    /// `/proc/sys/net/ipv4/tcp_wmem`, and it grows as the connection needs it.
+    ///
+    /// # Errors
+    /// None: every kind of socket has the option.
+    ///
+    /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html), `SO_SNDBUF`.
     pub fn send_buffer_size(&self) -> io::Result<usize> {
         option::send_buffer_size(self.fd)
     }
 
-    /// Asks for a send buffer of `bytes` bytes; the kernel doubles the figure and caps it.
+    /// Asks for a send buffer of `bytes` bytes. The kernel caps the figure at
+    /// `/proc/sys/net/core/wmem_max`, doubles it for its overhead, and leaves a buffer of TCP as it
+    /// is from then on.
+    ///
+    /// # Errors
+    /// None: every kind of socket has the option.
+    ///
+    /// Reference: [`socket(7)`](https://man7.org/linux/man-pages/man7/socket.7.html), `SO_SNDBUF`.
     pub fn set_send_buffer_size(&self, bytes: usize) -> io::Result<()> {
         option::set_send_buffer_size(self.fd, bytes)
     }
 
-    /// Returns the type of service, or IPv6 traffic class, of the packets sent.
+    /// Returns the type of service, or IPv6 traffic class, of the packets sent: one byte, 0 at
+    /// first.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` on a Unix socket.
+    ///
+    /// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_TOS`; RFC 3542,
+    /// section 6.5, `IPV6_TCLASS`.
     pub fn tos(&self) -> io::Result<u8> {
         match self.family {
             Some(Family::V6) => option::tclass_v6(self.fd),
@@ -236,8 +354,15 @@ impl<'fd> RawSocket<'fd> {
         }
     }
 
-    /// Sets the type of service, or IPv6 traffic class, of the packets sent. On a socket for both
-    /// versions of IP it holds for both.
+    /// Sets the type of service, or IPv6 traffic class, of the packets sent; TCP keeps the two
+    /// lowest bits, which are for congestion, to itself. On a socket for both versions of IP it
+    /// holds for both.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` on a Unix socket.
+    ///
+    /// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_TOS`; RFC 3542,
+    /// section 6.5, `IPV6_TCLASS`.
     pub fn set_tos(&self, tos: u8) -> io::Result<()> {
         if self.family == Some(Family::V6) {
             option::set_tclass_v6(self.fd, tos)?;
@@ -248,7 +373,14 @@ impl<'fd> RawSocket<'fd> {
         option::set_tos(self.fd, tos)
     }
 
-    /// Returns the time to live, or IPv6 hop limit, of the packets sent.
+    /// Returns the time to live, or IPv6 hop limit, of the packets sent, in hops; 64 at first, if
+    /// the system has no other default. Multicast has one of its own.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` on a Unix socket.
+    ///
+    /// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_TTL`; `ipv6(7)`,
+    /// `IPV6_UNICAST_HOPS`.
     pub fn ttl(&self) -> io::Result<u32> {
         match self.family {
             Some(Family::V6) => option::unicast_hops_v6(self.fd),
@@ -258,6 +390,12 @@ impl<'fd> RawSocket<'fd> {
 
     /// Sets the time to live, or IPv6 hop limit, of the packets sent, in hops, 1 to 255. On a
     /// socket for both versions of IP it holds for both.
+    ///
+    /// # Errors
+    /// `EINVAL` outside that range (0 is in it for IPv6), `EOPNOTSUPP` on a Unix socket.
+    ///
+    /// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_TTL`; `ipv6(7)`,
+    /// `IPV6_UNICAST_HOPS`.
     pub fn set_ttl(&self, hops: u32) -> io::Result<()> {
         if self.family == Some(Family::V6) {
             option::set_unicast_hops_v6(self.fd, hops)?;
@@ -268,17 +406,35 @@ impl<'fd> RawSocket<'fd> {
         option::set_ttl(self.fd, hops)
     }
 
-    /// Returns which process, user and group made the other end of a Unix socket.
+    /// Returns which process, user and group made the other end of a Unix socket, as of its
+    /// `connect`, `listen` or `socketpair`. Where there is none it is process 0, user and group
+    /// `u32::MAX`.
+    ///
+    /// # Errors
+    /// `ENODATA` from a kernel that says less.
+    ///
+    /// Reference: [`unix(7)`](https://man7.org/linux/man-pages/man7/unix.7.html), `SO_PEERCRED`.
     pub fn peer_credentials(&self) -> io::Result<Credentials> {
         option::peer_credentials(self.fd)
     }
 
     /// Tells whether the messages of a Unix socket come with their sender's credentials.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` on any other socket of newer kernels.
+    ///
+    /// Reference: [`unix(7)`](https://man7.org/linux/man-pages/man7/unix.7.html), `SO_PASSCRED`.
     pub fn pass_credentials(&self) -> io::Result<bool> {
         option::pass_credentials(self.fd)
     }
 
-    /// Makes the messages of a Unix socket come with their sender's credentials, or not.
+    /// Makes the messages of a Unix socket come with their sender's credentials, or not. Off at
+    /// first. A socket without a name is given one when it next connects or sends.
+    ///
+    /// # Errors
+    /// Those of [`pass_credentials`](Self::pass_credentials).
+    ///
+    /// Reference: [`unix(7)`](https://man7.org/linux/man-pages/man7/unix.7.html), `SO_PASSCRED`.
     pub fn set_pass_credentials(&self, on: bool) -> io::Result<()> {
         option::set_pass_credentials(self.fd, on)
     }

@@ -209,6 +209,9 @@ impl Relay {
     /// Relays until both directions have ended; returns how many bytes this call has sent from `left`
     /// to `right`, and back. See [`copy_bidirectional`].
     ///
+    /// Waits for either connection to have bytes, and for the other to have room for them; for the
+    /// deadlines of both, and for close.
+    ///
     /// # Cancel safety
     /// Dropping the future loses nothing: what is on its way stays here for the next call.
     ///

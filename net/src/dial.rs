@@ -132,6 +132,20 @@ impl Dialer {
     /// default. `None` tries them one after the other, each for its share of the time.
     ///
     /// IPv6 and IPv4 take turns. The first to connect wins, and the others are closed.
+    ///
+    /// ```
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use gannet_net::{Dialer, TcpListener};
+    /// use std::time::Duration;
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let port = listener.local_addr()?.port();
+    /// let dialer = Dialer::new().fallback_delay(Duration::from_millis(50)).keep_alive(None);
+    /// let conn = dialer.dial("tcp", format!("127.0.0.1:{port}")).await?;
+    /// assert_eq!(conn.peer_addr()?.port(), Some(port));
+    /// # Ok::<_, std::io::Error>(()) })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn fallback_delay(mut self, delay: impl Into<Option<Duration>>) -> Self {
         self.fallback_delay = delay.into();
         self

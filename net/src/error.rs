@@ -32,6 +32,8 @@ use crate::addr::Addr;
 pub use gannet_runtime::error::{closed, deadline_exceeded, is_closed, is_deadline};
 
 /// What an operation was doing when it failed: the first word of an [`OpError`].
+///
+/// See the [module documentation](self) for an example.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Op {
@@ -225,6 +227,18 @@ impl Error for SyscallError {}
 
 /// A system call that is refused for want of a privilege. Displays as `socket: operation not permitted
 /// (raw sockets take CAP_NET_RAW)`.
+///
+/// ```
+/// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use gannet_net::error::{MissingPrivilegeError, op_error};
+///
+/// if let Err(err) = gannet_net::listen_packet("ip4:icmp", "127.0.0.1").await {
+///     let cause = op_error(&err).and_then(|failed| failed.err.get_ref());
+///     assert!(cause.is_some_and(|cause| cause.is::<MissingPrivilegeError>()), "{err}");
+/// }
+/// # Ok::<_, std::io::Error>(()) })?;
+/// # Ok::<_, std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MissingPrivilegeError {
     call: SyscallError,

@@ -95,6 +95,17 @@ impl ListenConfig {
 
     /// Sets how many connections may wait to be accepted. The kernel caps it at
     /// `/proc/sys/net/core/somaxconn`, which is the default.
+    ///
+    /// ```
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use gannet_net::{KeepAlive, ListenConfig};
+    ///
+    /// let config = ListenConfig::new().backlog(16).keep_alive(KeepAlive::default());
+    /// let listener = config.listen_stream("tcp", "127.0.0.1:0").await?;
+    /// assert_ne!(listener.local_addr()?.port(), Some(0));
+    /// # Ok::<_, std::io::Error>(()) })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn backlog(mut self, connections: u32) -> Self {
         self.backlog = Some(connections);
         self

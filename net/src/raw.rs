@@ -30,6 +30,8 @@ impl Socket {
     ///
     /// # Errors
     /// The closed error after close.
+    ///
+    /// Reference: [`syscall.RawConn`](https://pkg.go.dev/syscall#RawConn) of Go, `Control`.
     pub fn with_fd<R>(&self, f: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
         let result = self.fd.with_fd(f);
         result.map_err(|err| self.op_error(Op::RawControl, err).into())
@@ -61,6 +63,8 @@ impl Socket {
     ///
     /// # Errors
     /// Those of `f`; the deadline error after the read deadline, the closed error after close.
+    ///
+    /// Reference: [`syscall.RawConn`](https://pkg.go.dev/syscall#RawConn) of Go, `Read`.
     pub async fn read_with<R>(
         &self,
         f: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
@@ -80,6 +84,8 @@ impl Socket {
     ///
     /// # Errors
     /// Those of `f`; the deadline error after the write deadline, the closed error after close.
+    ///
+    /// Reference: [`syscall.RawConn`](https://pkg.go.dev/syscall#RawConn) of Go, `Write`.
     pub async fn write_with<R>(
         &self,
         f: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
@@ -113,6 +119,19 @@ impl Conn {
     /// both.
     ///
     /// Tasks of one process do better with one handle in an `Arc`.
+    ///
+    /// ```
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use gannet_net::UnixStream;
+    ///
+    /// let (left, right) = UnixStream::pair()?;
+    /// let other = left.try_clone()?;
+    /// left.close().await?;
+    /// other.write_all(b"still here").await?;
+    /// assert_eq!(right.read(&mut [0; 16]).await?, 10);
+    /// # Ok::<_, std::io::Error>(()) })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `EMFILE` and `ENFILE` when descriptors ran out, the closed error after close.

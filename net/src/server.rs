@@ -207,6 +207,8 @@ pub struct ServerStats {
 
 /// A server at work, from [`Server::serve`]. Dropping it closes the listeners and cuts every
 /// connection off.
+///
+/// See [`Server`] for an example.
 pub struct Serving {
     crowd: Arc<Crowd>,
     listeners: Vec<Arc<Listener>>,

@@ -143,6 +143,8 @@ impl Socket {
     ///
     /// # Errors
     /// The closed error after close.
+    ///
+    /// Reference: [`net.Conn`](https://pkg.go.dev/net#Conn) of Go, `SetDeadline`.
     pub fn set_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
         self.deadline_result(self.fd.set_deadline(deadline))
     }
@@ -155,6 +157,8 @@ impl Socket {
     ///
     /// # Errors
     /// The closed error after close.
+    ///
+    /// Reference: [`net.Conn`](https://pkg.go.dev/net#Conn) of Go, `SetReadDeadline`.
     pub fn set_read_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
         self.deadline_result(self.fd.set_read_deadline(deadline))
     }
@@ -164,6 +168,8 @@ impl Socket {
     ///
     /// # Errors
     /// The closed error after close.
+    ///
+    /// Reference: [`net.Conn`](https://pkg.go.dev/net#Conn) of Go, `SetWriteDeadline`.
     pub fn set_write_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
         self.deadline_result(self.fd.set_write_deadline(deadline))
     }
@@ -210,6 +216,8 @@ impl Socket {
     ///
     /// # Errors
     /// Those of `f`; the closed error after close.
+    ///
+    /// Reference: [`syscall.RawConn`](https://pkg.go.dev/syscall#RawConn) of Go, `Control`.
     pub fn control<R>(&self, f: impl FnOnce(&RawSocket<'_>) -> io::Result<R>) -> io::Result<R> {
         let result = self.with_raw(f);
         let followed = self.follow_linger();
@@ -218,7 +226,8 @@ impl Socket {
             .map_err(|err| self.failed(Op::RawControl, "control", err))
     }
 
-    /// Returns the size of the kernel's receive buffer, in bytes, its overhead included.
+    /// Returns the size of the kernel's receive buffer, in bytes, its overhead included. At first it is
+    /// the system's, and that of TCP grows as the connection needs it.
     ///
     /// # Errors
     /// The closed error after close.
@@ -228,7 +237,8 @@ impl Socket {
         self.option("getsockopt", |raw| raw.recv_buffer_size())
     }
 
-    /// Asks for a receive buffer of `bytes` bytes; the kernel doubles the figure and caps it.
+    /// Asks for a receive buffer of `bytes` bytes; the kernel caps the figure at
+    /// `/proc/sys/net/core/rmem_max` and doubles it.
     ///
     /// A TCP window can only grow beyond its default if this is set before the socket is connected
     /// or listens: use a control hook.
@@ -241,7 +251,8 @@ impl Socket {
         self.option("setsockopt", |raw| raw.set_recv_buffer_size(bytes))
     }
 
-    /// Returns the size of the kernel's send buffer, in bytes, its overhead included.
+    /// Returns the size of the kernel's send buffer, in bytes, its overhead included. At first it is the
+    /// system's, and that of TCP grows as the connection needs it.
     ///
     /// # Errors
     /// The closed error after close.
@@ -251,7 +262,8 @@ impl Socket {
         self.option("getsockopt", |raw| raw.send_buffer_size())
     }
 
-    /// Asks for a send buffer of `bytes` bytes; the kernel doubles the figure and caps it.
+    /// Asks for a send buffer of `bytes` bytes; the kernel caps the figure at
+    /// `/proc/sys/net/core/wmem_max` and doubles it.
     ///
     /// # Errors
     /// The closed error after close.
@@ -261,7 +273,7 @@ impl Socket {
         self.option("setsockopt", |raw| raw.set_send_buffer_size(bytes))
     }
 
-    /// Returns the type of service, or IPv6 traffic class, of the packets sent.
+    /// Returns the type of service, or IPv6 traffic class, of the packets sent: one byte, 0 at first.
     ///
     /// # Errors
     /// `EOPNOTSUPP` on a Unix socket, the closed error after close.
@@ -271,7 +283,8 @@ impl Socket {
         self.option("getsockopt", |raw| raw.tos())
     }
 
-    /// Sets the type of service, or IPv6 traffic class, of the packets sent.
+    /// Sets the type of service, or IPv6 traffic class, of the packets sent; TCP keeps the two lowest
+    /// bits, which are for congestion, to itself.
     ///
     /// # Errors
     /// `EOPNOTSUPP` on a Unix socket, the closed error after close.

@@ -25,18 +25,24 @@ const ANNOUNCEMENTS_MAX: usize = 64;
 ///
 /// One watch is enough for a process. It has no buffer while it waits.
 ///
-/// ```no_run
+/// ```
 /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
 /// use gannet_net::AddressWatch;
+/// use gannet_runtime::time;
+/// use std::time::Duration;
 ///
-/// let mut watch = AddressWatch::new()?;
-/// loop {
-///     let change = watch.changed().await?;
-///     if change.addresses || change.routes {
-///         println!("there may be another way now");
+/// async fn watch() -> std::io::Result<()> {
+///     let mut watch = AddressWatch::new()?;
+///     loop {
+///         let change = watch.changed().await?;
+///         if change.addresses || change.routes {
+///             println!("there may be another way now");
+///         }
 ///     }
 /// }
-/// # #[allow(unreachable_code)]
+/// // For ever, in a program that has other tasks.
+/// let ended = time::timeout(Duration::from_millis(10), watch()).await;
+/// assert!(ended.is_err(), "it failed: {ended:?}");
 /// # Ok::<_, std::io::Error>(()) })?;
 /// # Ok::<_, std::io::Error>(())
 /// ```
@@ -77,6 +83,8 @@ impl AddressWatch {
     ///
     /// # Errors
     /// `ENOMEM`, and the error that says so once the runtime has shut down.
+    ///
+    /// Reference: [`rtnetlink(7)`](https://man7.org/linux/man-pages/man7/rtnetlink.7.html).
     pub fn changed(&mut self) -> impl Future<Output = io::Result<NetworkChange>> {
         poll_fn(|cx| self.poll_changed(cx))
     }

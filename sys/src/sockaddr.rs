@@ -98,6 +98,8 @@ impl UnixAddr {
     ///
     /// # Errors
     /// Those of [`check`](Self::check).
+    ///
+    /// Reference: [`unix(7)`](https://man7.org/linux/man-pages/man7/unix.7.html).
     pub fn from_path(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         let addr = if path.as_os_str().is_empty() {
@@ -114,6 +116,8 @@ impl UnixAddr {
     /// # Errors
     /// Kind `InvalidInput` for a path or a name that is too long, or a path that holds a NUL byte;
     /// the text names the rule, the length and the limit.
+    ///
+    /// Reference: [`unix(7)`](https://man7.org/linux/man-pages/man7/unix.7.html).
     pub fn check(&self) -> io::Result<()> {
         let (what, name) = match self {
             Self::Unnamed => return Ok(()),

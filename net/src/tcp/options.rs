@@ -20,6 +20,24 @@ impl TcpStream {
 
     /// Holds back segments that are not full, for 200 ms at most, or sends what was held back.
     ///
+    /// ```
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use gannet_net::{TcpListener, TcpStream};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (peer, _) = listener.accept().await?;
+    /// stream.set_cork(true)?;
+    /// stream.write_all(b"head").await?;
+    /// stream.write_all(b"body").await?;
+    /// stream.set_cork(false)?;
+    /// let mut buf = [0; 8];
+    /// peer.read_exact(&mut buf).await?;
+    /// assert_eq!(&buf, b"headbody");
+    /// # Ok::<_, std::io::Error>(()) })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The closed error after close.
     ///
@@ -82,7 +100,7 @@ impl TcpStream {
     }
 
     /// Sets below how many unsent bytes the connection counts as writable, so that what is sent later is
-    /// not stale by then; `u32::MAX` is the system's default.
+    /// not stale by then; 0, as at first, is the system's figure, and `u32::MAX` is no bound.
     ///
     /// # Errors
     /// The closed error after close.

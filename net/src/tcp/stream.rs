@@ -121,6 +121,20 @@ impl TcpStream {
 
     /// Sends keep-alive probes while the connection is idle, or none.
     ///
+    /// ```
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use gannet_net::{KeepAlive, TcpListener, TcpStream};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// stream.set_keep_alive(KeepAlive { count: Some(3), ..KeepAlive::default() })?;
+    /// assert_eq!(stream.keep_alive()?.and_then(|probes| probes.count), Some(3));
+    /// stream.set_nodelay(false)?;
+    /// assert!(!stream.nodelay()?);
+    /// # Ok::<_, std::io::Error>(()) })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `EINVAL` if a setting is out of range; the ones before it are in force then. The closed
     /// error after close.

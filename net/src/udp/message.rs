@@ -46,7 +46,7 @@ pub struct SendMsg<'a> {
     pub from: Option<IpAddr>,
     /// The number of the interface to send by.
     pub interface: Option<u32>,
-    /// The time to live or hop limit, at least 1; `None` is the socket's
+    /// The time to live or hop limit, in hops, at least 1; `None` is the socket's
     /// [`ttl`](crate::Socket::set_ttl).
     pub ttl: Option<u8>,
     /// The congestion mark; the upper six bits of the type of service are zero then. `None` sends
@@ -87,7 +87,7 @@ pub struct RecvMsg {
     /// The number of the interface that it came in by, after
     /// [`set_recv_local`](UdpSocket::set_recv_local).
     pub interface: Option<u32>,
-    /// Its time to live or hop limit on arrival, after [`set_recv_ttl`](UdpSocket::set_recv_ttl).
+    /// Its time to live or hop limit on arrival, in hops, after [`set_recv_ttl`](UdpSocket::set_recv_ttl).
     pub ttl: Option<u8>,
     /// Its congestion mark, after [`set_recv_ecn`](UdpSocket::set_recv_ecn).
     pub ecn: Option<Ecn>,

@@ -112,9 +112,28 @@ impl UdpSocket {
     /// some socket of this machine joined, unless
     /// [`set_multicast_all`](Self::set_multicast_all) is off.
     ///
+    /// ```
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use gannet_net::UdpSocket;
+    /// use std::net::Ipv4Addr;
+    ///
+    /// let group = Ipv4Addr::new(233, 252, 0, 8);
+    /// let member = UdpSocket::bind("0.0.0.0:0").await?;
+    /// member.join_multicast(group.into(), Some("lo"))?;
+    /// let sender = UdpSocket::bind("127.0.0.1:0").await?;
+    /// sender.set_multicast_interface(Some("lo"))?;
+    /// sender.set_multicast_ttl(0)?; // Not even to the link.
+    /// sender.send_to(b"to all", (group, member.local_addr()?.port()).into()).await?;
+    /// assert_eq!(member.recv_from(&mut [0; 16]).await?.0, 6);
+    /// member.leave_multicast(group.into(), Some("lo"))?;
+    /// # Ok::<_, std::io::Error>(()) })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `EINVAL` for what is no group, `ENODEV` without such an interface, `EADDRINUSE` if it was
-    /// joined already, the closed error after close.
+    /// joined already, `ENOBUFS` past the 20 groups of `/proc/sys/net/ipv4/igmp_max_memberships`, the
+    /// closed error after close.
     ///
     /// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_ADD_MEMBERSHIP`.
     pub fn join_multicast(&self, group: IpAddr, interface: Option<&str>) -> io::Result<()> {
@@ -139,7 +158,8 @@ impl UdpSocket {
     /// Receives what `source` sends to `group`, too. Called again with other sources, it adds them.
     ///
     /// # Errors
-    /// Those of [`join_multicast`](Self::join_multicast).
+    /// `EADDRNOTAVAIL` if it was joined already; otherwise those of
+    /// [`join_multicast`](Self::join_multicast).
     ///
     /// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html),
     /// `IP_ADD_SOURCE_MEMBERSHIP`.
@@ -157,7 +177,8 @@ impl UdpSocket {
     /// Leaves a source of a group again.
     ///
     /// # Errors
-    /// Those of [`leave_multicast`](Self::leave_multicast).
+    /// `EINVAL` if no source of the group was joined; otherwise those of
+    /// [`leave_multicast`](Self::leave_multicast).
     ///
     /// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html),
     /// `IP_DROP_SOURCE_MEMBERSHIP`.

@@ -107,6 +107,17 @@ impl UdpSocket {
     /// Sets what the kernel does about sent datagrams that are longer than the path takes. On a socket
     /// for both versions of IP it holds for both.
     ///
+    /// ```
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use gannet_net::{MtuDiscovery, UdpSocket};
+    ///
+    /// let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// socket.set_mtu_discovery(MtuDiscovery::Probe)?;
+    /// assert_eq!(socket.mtu_discovery()?, MtuDiscovery::Probe);
+    /// # Ok::<_, std::io::Error>(()) })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The closed error after close.
     ///

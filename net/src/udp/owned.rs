@@ -96,6 +96,8 @@ impl UdpReceiver {
     ///
     /// # Errors
     /// The deadline error after the read deadline, the closed error after close.
+    ///
+    /// Reference: [`epoll(7)`](https://man7.org/linux/man-pages/man7/epoll.7.html).
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.guard
             .poll_readable(cx)

@@ -195,10 +195,11 @@ macro_rules! messages {
                 self.send_unix_msg(msg).await
             }
 
-            /// Returns which process, user and group made the other end.
+            /// Returns which process, user and group made the other end. Where there is none it is
+            /// process 0, user and group `u32::MAX`.
             ///
             /// # Errors
-            /// `ENODATA` without a peer, the closed error after close.
+            /// The closed error after close.
             ///
             /// Reference: [`unix(7)`](https://man7.org/linux/man-pages/man7/unix.7.html),
             /// `SO_PEERCRED`.
@@ -218,6 +219,20 @@ macro_rules! messages {
             }
 
             /// Makes messages come with their sender's credentials, or not.
+            ///
+            /// ```
+            /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+            /// use gannet_net::UnixStream;
+            ///
+            /// let (left, right) = UnixStream::pair()?;
+            /// right.set_pass_credentials(true)?;
+            /// left.write_all(b"it is me").await?;
+            /// let got = right.recv_msg(&mut [0; 16]).await?;
+            /// assert_eq!(got.credentials.map(|sender| sender.pid), Some(std::process::id()));
+            /// assert_eq!(right.peer_credentials()?.pid, std::process::id());
+            /// # Ok::<_, std::io::Error>(()) })?;
+            /// # Ok::<_, std::io::Error>(())
+            /// ```
             ///
             /// # Errors
             /// The closed error after close.

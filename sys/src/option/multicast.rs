@@ -26,7 +26,8 @@ const INTERFACE: usize = 8;
 ///
 /// # Errors
 /// `EINVAL` for what is no group, `ENODEV` without such an interface, or without any route to choose
-/// one; `EADDRINUSE` for one that was joined already, `ENOBUFS` past the system's limit of groups.
+/// one; `EADDRINUSE` for a group that was joined already, `EADDRNOTAVAIL` for such a source of one;
+/// `ENOBUFS` past the system's limit of groups.
 ///
 /// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html).
 pub fn join_multicast(
@@ -43,7 +44,7 @@ pub fn join_multicast(
 /// `MCAST_LEAVE_SOURCE_GROUP`).
 ///
 /// # Errors
-/// `EADDRNOTAVAIL` for one that was not joined.
+/// `EADDRNOTAVAIL` for one that was not joined, `EINVAL` for a source of a group of which none was.
 ///
 /// Reference: [`ip(7)`](https://man7.org/linux/man-pages/man7/ip.7.html).
 pub fn leave_multicast(

@@ -110,12 +110,12 @@ pub fn set_fast_open_connect(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     set_flag(fd, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, on)
 }
 
-/// Returns below how many unsent bytes a socket counts as writable (`TCP_NOTSENT_LOWAT`);
-/// `u32::MAX` is the system's default.
+/// Returns below how many unsent bytes a socket counts as writable (`TCP_NOTSENT_LOWAT`); 0, as at
+/// first, is the system's figure, `/proc/sys/net/ipv4/tcp_notsent_lowat`.
 ///
 /// Reference: [`tcp(7)`](https://man7.org/linux/man-pages/man7/tcp.7.html).
 pub fn not_sent_low(fd: BorrowedFd<'_>) -> io::Result<u32> {
-    // All of the 32 bits count: the default is -1.
+    // All of the 32 bits count: -1 is no bound.
     Ok(int(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT)? as u32)
 }
 

@@ -7,10 +7,10 @@ use super::{bytes, flag, set_flag};
 use crate::rights::Credentials;
 
 /// Returns who made the other end of a connected Unix socket, as of `connect`, `listen` or
-/// `socketpair` (`SO_PEERCRED`).
+/// `socketpair` (`SO_PEERCRED`). Where there is none it is process 0, user and group `u32::MAX`.
 ///
 /// # Errors
-/// `ENOPROTOOPT` or `ENODATA` where there is none.
+/// `ENODATA` from a kernel that says less.
 ///
 /// Reference: [`unix(7)`](https://man7.org/linux/man-pages/man7/unix.7.html).
 pub fn peer_credentials(fd: BorrowedFd<'_>) -> io::Result<Credentials> {
