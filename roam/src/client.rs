@@ -49,6 +49,8 @@ impl Client {
     /// # Errors
     /// None today: what goes wrong on the way is told by [`Session::path_error`].
     ///
+    /// Reference: [`AddressWatch`], by which it hears of changes of the network.
+    ///
     /// # Panics
     /// On a thread without a runtime.
     pub fn session<L, R>(self, local: L, remote: R) -> io::Result<Session<L, R>>
@@ -67,6 +69,8 @@ impl Client {
     ///
     /// # Errors
     /// As [`session`](Self::session).
+    ///
+    /// Reference: [`AddressWatch`], by which it hears of changes of the network.
     ///
     /// # Panics
     /// On a thread without a runtime.

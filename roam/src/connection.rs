@@ -69,6 +69,20 @@ impl Connection {
     }
 
     /// Returns the longest payload, in bytes. It shrinks when the path turns out to carry less.
+    ///
+    /// ```
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use gannet_roam::{Client, LocalError, generate_key};
+    ///
+    /// let client = Client::new(generate_key()?, "127.0.0.1:9".parse().unwrap()).datagrams()?;
+    /// let limit = client.payload_max();
+    /// let refused = client.send(&vec![0; limit + 1]);
+    /// assert_eq!(refused, Err(LocalError::TooLong { len: limit + 1, limit }));
+    /// client.close();
+    /// assert_eq!(client.send(b"too late"), Err(LocalError::Closed));
+    /// # Ok::<_, std::io::Error>(()) })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn payload_max(&self) -> usize {
         let now = clock::now();
         self.shared.look(|protocol| protocol.payload_max(now))

@@ -7,6 +7,16 @@ use std::net::SocketAddr;
 /// A datagram did not leave this machine: there is no route, no address, no permission.
 ///
 /// The session goes on: it speaks again by itself, at once when the network changes.
+///
+/// ```
+/// use gannet_roam::PathError;
+///
+/// let err = PathError { to: "127.0.0.1:60001".parse()?, errno: 101 };
+/// assert_eq!(err.to_string(), "sendto 127.0.0.1:60001: Network is unreachable (os error 101)");
+/// # Ok::<_, std::net::AddrParseError>(())
+/// ```
+///
+/// Reference: [`sendto(2)`](https://man7.org/linux/man-pages/man2/sendto.2.html).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathError {
     /// Where it was to go.

@@ -75,7 +75,10 @@ impl Server {
         self
     }
 
-    /// Binds the port. What arrives from now on waits for the session.
+    /// Binds the port, and waits for nothing. What arrives from now on is there for the session.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves no socket behind.
     ///
     /// # Errors
     /// `EADDRINUSE` if no port of the range is free, `EACCES` for one that needs a privilege,
@@ -127,6 +130,8 @@ async fn try_ports(address: IpAddr, ports: RangeInclusive<u16>) -> io::Result<Ud
 }
 
 /// A port and a key that wait for a session.
+///
+/// See [`Server`] for an example.
 #[derive(Debug)]
 pub struct Bound {
     socket: UdpSocket,

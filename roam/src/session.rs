@@ -23,6 +23,8 @@ use crate::sockets::Sockets;
 /// [`shut_down`](Self::shut_down) does, without waiting.
 ///
 /// The methods of the states run under the session's lock: they must not call the session.
+///
+/// See [`Server`](crate::Server) for an example.
 pub struct Session<L: State, R: State> {
     shared: Arc<Shared<proto::Session<L, R>>>,
     local: SocketAddr,
@@ -127,6 +129,25 @@ impl<L: State, R: State> Session<L, R> {
     ///
     /// # Cancel safety
     /// Dropping the future stops the waiting, not the ending.
+    ///
+    /// ```
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use gannet_roam::{Blob, Client, Event, Server};
+    ///
+    /// let bound = Server::new().address("127.0.0.1".parse().unwrap()).bind().await?;
+    /// let (key, addr) = (bound.key().clone(), bound.local_addr());
+    /// let server = bound.session(Blob::new(), Blob::new());
+    /// let client = Client::new(key, addr).session(Blob::new(), Blob::new())?;
+    ///
+    /// client.update(|state| *state = Blob::from("done"));
+    /// assert!(client.confirmed().await);
+    /// assert!(matches!(server.event().await, Some(Event::Attached { .. })));
+    /// assert!(client.shut_down().await, "the server knows");
+    /// assert_eq!(server.recv().await, Some(Blob::from("done")));
+    /// assert!(server.recv().await.is_none());
+    /// # Ok::<_, std::io::Error>(()) })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub async fn shut_down(&self) -> bool {
         let now = clock::now();
         self.shared.change(|session| session.shut_down(now));

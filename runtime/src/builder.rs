@@ -99,6 +99,9 @@ impl Builder {
     /// `InvalidInput` that names the value and its range; an error that says so inside a task,
     /// where the runtime could not be waited on; the kernel's refusal of a descriptor or a thread
     /// (`EMFILE`, `EAGAIN`), after which nothing is left behind.
+    ///
+    /// Reference: [`epoll_create1(2)`](https://man7.org/linux/man-pages/man2/epoll_create.2.html),
+    /// which each runtime has one of.
     pub fn build(&self) -> io::Result<Runtime> {
         if context::polls_futures() {
             return Err(io::Error::other(

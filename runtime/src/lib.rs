@@ -105,7 +105,7 @@ where
     }
 }
 
-/// Lets other tasks run before this one goes on.
+/// Lets other tasks run before this one goes on: it waits for its next turn in the queue.
 ///
 /// # Cancel safety
 /// Dropping the future loses nothing.

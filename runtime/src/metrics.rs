@@ -4,6 +4,14 @@ use crate::sched::shared::Shared;
 use crate::sync::atomic::Ordering;
 
 /// Figures of one worker. Counters start at zero with the runtime and only grow.
+///
+/// ```
+/// let runtime = gannet_runtime::Builder::new_current_thread().build()?;
+/// runtime.block_on(async { gannet_runtime::spawn(async {}).await }).unwrap();
+/// let [worker] = &runtime.metrics().per_worker[..] else { panic!("one worker") };
+/// assert!(worker.polls >= 1);
+/// # Ok::<_, std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerMetrics {

@@ -221,6 +221,17 @@ impl Runtime {
 
     /// Shuts down and waits at most `limit`, for polls under way and for blocking calls. Returns
     /// whether all ended; what did not ends by itself later.
+    ///
+    /// ```
+    /// use gannet_runtime::Builder;
+    /// use std::time::Duration;
+    ///
+    /// let runtime = Builder::new_current_thread().build()?;
+    /// let waiting = runtime.spawn(std::future::pending::<()>());
+    /// assert!(runtime.shutdown_timeout(Duration::from_secs(10)));
+    /// assert!(waiting.is_finished(), "it was cancelled");
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn shutdown_timeout(mut self, limit: Duration) -> bool {
         self.shut_down(Some(limit), limit)
     }

@@ -27,6 +27,8 @@ use super::stats::Stats;
 pub(super) const PACKET_OVERHEAD: usize = NONCE_SENT_LEN + TIMESTAMPS_LEN + TAG_LEN;
 
 /// Where a datagram has to go.
+///
+/// See [`Protocol`](super::Protocol) for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
     /// The socket that sends it.
@@ -36,6 +38,8 @@ pub struct Transmit {
 }
 
 /// Where a datagram came from, and what the network did to it.
+///
+/// See [`Protocol`](super::Protocol) for an example.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     /// When it was received.

@@ -55,10 +55,10 @@ pub const MTU_IPV4: usize = 1280 - 20 - 8;
 /// The longest datagram sent from an IPv6 socket, in octets of UDP payload (§4.5).
 pub const MTU_IPV6: usize = 1280 - 40 - 16 - 8;
 
-/// The longest datagram after the kernel refused one as too long (§4.5).
+/// The longest datagram after the kernel refused one as too long, in octets (§4.5).
 pub const MTU_LAST_RESORT: usize = 500;
 
-/// The longest datagram that is received (§3.5).
+/// The longest datagram that is received, in octets (§3.5).
 pub const RECEIVE_BUFFER: usize = 2048;
 
 /// The smallest retransmission timeout (§4.2).
@@ -133,7 +133,7 @@ pub const RECEIVED_STATES_MAX: usize = 1024;
 /// How long a receiver with too many states takes no other (§8).
 pub const QUENCH_TIME: Duration = Duration::from_secs(15);
 
-/// A diff from the newest state known to be held is sent if it is shorter than this (§7) ...
+/// A diff from the newest state known to be held is sent if it has fewer octets than this (§7) ...
 pub const RESEND_LEN_MAX: usize = 1000;
 
 /// ... and less than this longer than the diff from the assumed state (§7).

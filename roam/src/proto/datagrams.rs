@@ -22,6 +22,8 @@ use super::stats::Stats;
 
 /// One end of a connection that carries sealed datagrams, unordered, of which some may be lost but none
 /// arrives twice.
+///
+/// Does nothing by itself. See [`Protocol`] for an example of how it is driven.
 pub struct Datagrams {
     connection: Connection,
     outgoing: VecDeque<Vec<u8>>,

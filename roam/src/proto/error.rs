@@ -9,6 +9,15 @@ use std::fmt;
 /// logged, and no state is made of it. What was authentic until there still counts: the datagram's
 /// number, timestamps and address are taken, its fragment may have ended another instruction, and
 /// states that it throws away are gone. Making one allocates nothing.
+///
+/// ```
+/// use gannet_roam::proto::{Key, PeerError, Seal, Side};
+///
+/// let key: Key = "GHe3rr+vIkWSshPEDJebSQ".parse().unwrap();
+/// let server = Seal::new(&key, Side::Server);
+/// assert_eq!(server.open(&mut [0; 8]), Err(PeerError::Short));
+/// assert_eq!(server.open(&mut [0; 24]), Err(PeerError::Forged));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum PeerError {
@@ -78,6 +87,16 @@ impl fmt::Display for PeerError {
 impl Error for PeerError {}
 
 /// What our own side cannot do: a limit of the key or of the format.
+///
+/// ```
+/// use gannet_roam::proto::{Key, LocalError, Seal, Side};
+///
+/// let key: Key = "GHe3rr+vIkWSshPEDJebSQ".parse().unwrap();
+/// let mut client = Seal::new(&key, Side::Client);
+/// let (len, limit) = (Seal::PLAIN_MAX + 1, Seal::PLAIN_MAX);
+/// let refused = client.seal(&vec![0; len], &mut Vec::new());
+/// assert_eq!(refused, Err(LocalError::TooLong { len, limit }));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum LocalError {

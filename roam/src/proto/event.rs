@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::error::LocalError;
 
 /// Something that happened to a session, in the order in which it happened.
+///
+/// See [`Protocol`](super::Protocol) for an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {

@@ -69,6 +69,24 @@ impl<'a> Fragment<'a> {
 
 /// Numbers the transmissions of one side and cuts them up.
 ///
+/// ```
+/// use gannet_roam::proto::{Assembler, Fragment, Fragmenter, Instruction};
+///
+/// let (instruction, limit) = (Instruction::default(), 200);
+/// let blob = vec![7; 500];
+/// let mut fragments = Fragmenter::new().split(&instruction, blob.as_slice().into(), limit)?;
+/// assert_eq!((fragments.id(), fragments.remaining()), (1, 4));
+///
+/// let (mut assembler, mut whole) = (Assembler::new(), None);
+/// let mut piece = Vec::new();
+/// while fragments.next_into(&mut piece) {
+///     whole = assembler.add(Fragment::decode(&piece)?)?;
+///     piece.clear();
+/// }
+/// assert_eq!(whole, Some(blob));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
 /// Reference: `mosh-wire.md` §5.
 #[derive(Default)]
 pub struct Fragmenter {
@@ -166,6 +184,8 @@ impl Fragmenter {
 /// The pieces of one transmission that are still to be sent, in order.
 ///
 /// They are taken one by one, so that a sender can pace them. Dropping it sends no more.
+///
+/// See [`Fragmenter`] for an example.
 #[derive(Clone)]
 pub struct Fragments {
     id: u64,
@@ -220,6 +240,8 @@ impl Fragments {
 ///
 /// It holds one transmission: a piece of another, older or newer, drops what there was. Memory
 /// follows the octets that came, never what a header claims, and ends a little above 4 MiB.
+///
+/// See [`Fragmenter`] for an example.
 ///
 /// Reference: `mosh-wire.md` §5 and §12.
 #[derive(Default)]

@@ -90,6 +90,14 @@ impl FromStr for Key {
 }
 
 /// Why a text is no key. The messages are those of mosh.
+///
+/// ```
+/// use gannet_roam::{Key, KeyError};
+///
+/// assert_eq!("too short".parse::<Key>().err(), Some(KeyError::Length));
+/// assert_eq!("GHe3rr+vIkWSshPEDJebS.".parse::<Key>().err(), Some(KeyError::Alphabet));
+/// assert_eq!("GHe3rr+vIkWSshPEDJebSR".parse::<Key>().err(), Some(KeyError::NotCanonical));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum KeyError {

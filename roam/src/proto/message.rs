@@ -42,6 +42,14 @@ pub enum UserEvent {
 
 /// Something that a screen shows, in a diff from server to client.
 ///
+/// ```
+/// use gannet_roam::proto::HostEvent;
+///
+/// let shown = [HostEvent::EchoAck(7), HostEvent::Bytes(b"$ ".to_vec())];
+/// assert_eq!(HostEvent::decode(&HostEvent::encode(&shown))?, shown);
+/// # Ok::<(), gannet_roam::proto::PeerError>(())
+/// ```
+///
 /// Reference: `mosh-wire.md` §9.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum HostEvent {

@@ -12,6 +12,15 @@ const NONE: u16 = u16::MAX;
 ///
 /// Never 65535, which means "none" on the wire and is replaced by 0.
 ///
+/// ```
+/// use gannet_roam::proto::Timestamp;
+/// use std::time::Duration;
+///
+/// let sent = Timestamp::from_millis(65_530);
+/// let heard = sent.plus(Duration::from_millis(16));
+/// assert_eq!((heard.as_millis(), heard.since(sent)), (10, 16));
+/// ```
+///
 /// Reference: `mosh-wire.md` §4.1.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Timestamp(u16);

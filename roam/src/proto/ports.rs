@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 use super::constants::{OLD_SOCKET_AGE_MAX, PORT_HOP_INTERVAL, PORTS_OPEN_MAX};
 
 /// Names one local socket of a session. Numbers are not used again.
+///
+/// See [`Protocol`](super::Protocol) for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Port(pub(super) u32);
 
@@ -26,6 +28,8 @@ impl Port {
 }
 
 /// What the driver has to do to its sockets.
+///
+/// See [`Protocol`](super::Protocol) for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortChange {
     /// Open a socket for `peer`'s family, with a port that the kernel chooses.

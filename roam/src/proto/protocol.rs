@@ -13,6 +13,33 @@ use super::ports::{Port, PortChange};
 /// After any call, drain [`poll_port`](Self::poll_port), then [`poll_transmit`](Self::poll_transmit),
 /// then [`poll_event`](Self::poll_event), and set a timer by [`poll_timeout`](Self::poll_timeout).
 /// Times may stand still between calls, but must not go back.
+///
+/// ```
+/// use gannet_roam::proto::{Arrival, Datagrams, Event, Key, Port, Protocol, SendFailure};
+/// use std::time::Instant;
+///
+/// let key: Key = "GHe3rr+vIkWSshPEDJebSQ".parse()?;
+/// let (here, there) = ("127.0.0.1:4000".parse()?, "127.0.0.1:60001".parse()?);
+/// let now = Instant::now();
+/// let mut client = Datagrams::client(&key, vec![there], now)?;
+/// let mut server = Datagrams::server(&key, now);
+/// client.send(now, b"ping")?;
+///
+/// let mut datagram = Vec::new();
+/// while let Some(transmit) = client.poll_transmit(now, &mut datagram) {
+///     assert_eq!((transmit.port, transmit.to), (Port::FIRST, there));
+///     let arrival = Arrival { now, port: Port::FIRST, from: here, congested: false };
+///     server.handle_datagram(&arrival, &mut datagram)?;
+///     datagram.clear();
+/// }
+/// assert_eq!(server.poll_event(), Some(Event::Attached { peer: here }));
+/// assert_eq!(server.recv().as_deref(), Some(&b"ping"[..]));
+///
+/// // Had the kernel refused to send one:
+/// client.handle_send_failure(now, SendFailure::Unreachable);
+/// assert_eq!(client.stats().send_failures, 1);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub trait Protocol {
     /// Takes a datagram, which is opened in place.
     ///
@@ -57,6 +84,8 @@ pub trait Protocol {
 }
 
 /// Why the kernel did not take a datagram.
+///
+/// See [`Protocol`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendFailure {
     /// It is longer than the path allows (`EMSGSIZE`).

@@ -14,6 +14,8 @@ const BLOCK_LEN: usize = 16;
 const TO_CLIENT: u64 = 1 << 63;
 
 /// Which end of the session we are.
+///
+/// See [`Seal`] for an example.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Side {
     /// The end that speaks first, and that roams.
@@ -72,6 +74,8 @@ pub struct Seal {
 }
 
 /// What [`Seal::open`] found in a datagram.
+///
+/// See [`Seal`] for an example.
 #[derive(Debug, PartialEq)]
 pub struct Opened<'a> {
     /// The peer's sequence number.

@@ -28,6 +28,33 @@ pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;
 ///
 /// Does nothing by itself: see [`Protocol`] for how it is driven. Both ends must be given equal
 /// initial states, which are never sent.
+///
+/// ```
+/// use gannet_roam::Blob;
+/// use gannet_roam::proto::{Arrival, Key, Port, Protocol, Session};
+/// use std::time::Instant;
+///
+/// let key: Key = "GHe3rr+vIkWSshPEDJebSQ".parse()?;
+/// let (here, there) = ("127.0.0.1:4000".parse()?, "127.0.0.1:60001".parse()?);
+/// let mut now = Instant::now();
+/// let (blob, random) = (Blob::new, || Box::new(|octets: &mut [u8]| octets.fill(7)));
+/// let mut client = Session::client(&key, vec![there], (blob(), blob()), now, random())?;
+/// let mut server = Session::server(&key, blob(), blob(), now, random());
+/// client.update(now, |state| *state = Blob::from("21.5 degrees"));
+///
+/// while !server.is_fresh() {
+///     now = client.poll_timeout(now).expect("something to send");
+///     client.handle_timeout(now);
+///     let mut datagram = Vec::new();
+///     while client.poll_transmit(now, &mut datagram).is_some() {
+///         let arrival = Arrival { now, port: Port::FIRST, from: here, congested: false };
+///         server.handle_datagram(&arrival, &mut datagram)?;
+///         datagram.clear();
+///     }
+/// }
+/// assert_eq!(server.take_remote().as_ref(), b"21.5 degrees");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct Session<L, R> {
     connection: Connection,
     sender: Sender<L>,

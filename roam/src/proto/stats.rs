@@ -5,6 +5,20 @@ use std::time::Duration;
 use super::error::PeerError;
 
 /// What happened in a session so far, and how its path does. A snapshot.
+///
+/// ```
+/// use gannet_roam::proto::{Arrival, Datagrams, Key, Port, Protocol};
+/// use std::time::Instant;
+///
+/// let (key, now): (Key, _) = ("GHe3rr+vIkWSshPEDJebSQ".parse()?, Instant::now());
+/// let mut server = Datagrams::server(&key, now);
+/// let from = "127.0.0.1:4000".parse()?;
+/// let arrival = Arrival { now, port: Port::FIRST, from, congested: false };
+/// server.handle_datagram(&arrival, &mut [0; 64]).expect_err("nobody sealed it");
+/// let stats = server.stats();
+/// assert_eq!((stats.datagrams_received, stats.rejected.forged, stats.rejected.total()), (0, 1, 1));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -47,6 +61,8 @@ pub struct Stats {
 }
 
 /// Datagrams that were dropped, by what was wrong with them.
+///
+/// See [`Stats`] for an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rejected {

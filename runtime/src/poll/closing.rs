@@ -54,6 +54,23 @@ impl AsyncFd {
     /// # Errors
     /// [`is_closed`](crate::error::is_closed) after `close`; `ResourceBusy` while other handles
     /// exist.
+    ///
+    /// ```
+    /// use gannet_runtime::{AsyncFd, Builder};
+    /// use gannet_sys::fd;
+    ///
+    /// Builder::new_current_thread().build()?.block_on(async {
+    ///     let (reader, _writer) = fd::pipe()?;
+    ///     let reader = AsyncFd::new(reader)?;
+    ///     let raw: std::os::fd::OwnedFd = reader.into_owned_fd()?;
+    ///     assert!(AsyncFd::new(raw).is_ok(), "it can be adopted again");
+    ///     Ok::<_, std::io::Error>(())
+    /// })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    ///
+    /// Reference: [`epoll_ctl(2)`](https://man7.org/linux/man-pages/man2/epoll_ctl.2.html),
+    /// `EPOLL_CTL_DEL`.
     pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
         self.inner.shared().check_fork()?;
         if self.is_closed() {
@@ -90,6 +107,9 @@ impl AsyncFd {
 /// })?;
 /// # Ok::<_, std::io::Error>(())
 /// ```
+///
+/// # Cancel safety
+/// Dropping it stops the waiting, not the closing.
 #[must_use = "the descriptor is being closed; await to know when it is gone, or drop"]
 pub struct Close {
     inner: Arc<Inner>,

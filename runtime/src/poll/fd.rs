@@ -135,6 +135,8 @@ impl AsyncFd {
     /// # Errors
     /// Those of `op`; [`is_deadline`](crate::error::is_deadline) after the deadline, even if data
     /// is there; [`is_closed`](crate::error::is_closed) after `close`.
+    ///
+    /// Reference: [`epoll(7)`](https://man7.org/linux/man-pages/man7/epoll.7.html).
     pub fn read_with<R>(
         &self,
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
@@ -152,6 +154,8 @@ impl AsyncFd {
     ///
     /// # Errors
     /// As `read_with`.
+    ///
+    /// Reference: [`epoll(7)`](https://man7.org/linux/man-pages/man7/epoll.7.html).
     pub fn write_with<R>(
         &self,
         mut op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
@@ -187,6 +191,23 @@ impl AsyncFd {
     /// # Errors
     /// `WouldBlock` if another task holds the read lock or `op` says so; otherwise as
     /// [`read_with`](Self::read_with).
+    ///
+    /// ```
+    /// use gannet_runtime::{AsyncFd, Builder};
+    /// use gannet_sys::fd;
+    ///
+    /// Builder::new_current_thread().build()?.block_on(async {
+    ///     let (reader, writer) = fd::pipe()?;
+    ///     let (reader, writer) = (AsyncFd::new(reader)?, AsyncFd::new(writer)?);
+    ///     let err = reader.try_read_with(|from| fd::read(from, &mut [0; 8])).unwrap_err();
+    ///     assert_eq!(err.kind(), std::io::ErrorKind::WouldBlock);
+    ///     assert_eq!(writer.try_write_with(|to| fd::write(to, b"ping"))?, 4);
+    ///     reader.readable().await?;
+    ///     assert_eq!(reader.try_read_with(|from| fd::read(from, &mut [0; 8]))?, 4);
+    ///     Ok::<_, std::io::Error>(())
+    /// })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn try_read_with<R>(
         &self,
         op: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
@@ -286,6 +307,8 @@ impl AsyncFd {
 
     /// Takes the read lock for several operations in a row.
     ///
+    /// Waits until tasks that came before have read, or for close; for no deadline.
+    ///
     /// # Cancel safety
     /// Dropping the future gives the place in the queue up.
     ///
@@ -298,6 +321,8 @@ impl AsyncFd {
     }
 
     /// Takes the write lock for several operations in a row.
+    ///
+    /// Waits until tasks that came before have written, or for close; for no deadline.
     ///
     /// # Cancel safety
     /// Dropping the future gives the place in the queue up.
@@ -315,6 +340,8 @@ impl AsyncFd {
     ///
     /// # Errors
     /// [`is_closed`](crate::error::is_closed) after `close`.
+    ///
+    /// Reference: [`syscall.RawConn`](https://pkg.go.dev/syscall#RawConn) of Go, `Control`.
     pub fn with_fd<R>(&self, f: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
         let _reference = Reference::take(&self.inner)?;
         Ok(f(self.inner.fd()))
@@ -324,6 +351,8 @@ impl AsyncFd {
     ///
     /// # Errors
     /// [`is_closed`](crate::error::is_closed) after `close`.
+    ///
+    /// Reference: [`net.Conn`](https://pkg.go.dev/net#Conn) of Go, `SetDeadline`.
     pub fn set_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
         self.set_read_deadline(deadline)?;
         self.set_write_deadline(deadline)
@@ -337,6 +366,23 @@ impl AsyncFd {
     ///
     /// # Errors
     /// [`is_closed`](crate::error::is_closed) after `close`.
+    ///
+    /// ```
+    /// use gannet_runtime::{AsyncFd, Builder, error, time};
+    /// use std::time::Duration;
+    ///
+    /// Builder::new_current_thread().build()?.block_on(async {
+    ///     let (reader, _writer) = gannet_sys::fd::pipe()?;
+    ///     let reader = AsyncFd::new(reader)?;
+    ///     reader.set_read_deadline(Some(time::now() + Duration::from_millis(1)))?;
+    ///     assert!(error::is_deadline(&reader.readable().await.unwrap_err()));
+    ///     reader.set_read_deadline(None)?;
+    ///     Ok::<_, std::io::Error>(())
+    /// })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    ///
+    /// Reference: [`net.Conn`](https://pkg.go.dev/net#Conn) of Go, `SetReadDeadline`.
     pub fn set_read_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
         self.set_side_deadline(Side::Read, deadline)
     }
@@ -345,6 +391,8 @@ impl AsyncFd {
     ///
     /// # Errors
     /// [`is_closed`](crate::error::is_closed) after `close`.
+    ///
+    /// Reference: [`net.Conn`](https://pkg.go.dev/net#Conn) of Go, `SetWriteDeadline`.
     pub fn set_write_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
         self.set_side_deadline(Side::Write, deadline)
     }

@@ -88,11 +88,13 @@ impl ReadGuard<'_> {
         self.guard.poll_once_with(cx, op, |_| false)
     }
 
-    /// As [`poll_read_with`](Self::poll_read_with), for
-    /// [`AsyncFd::read_stream_with`](crate::AsyncFd::read_stream_with).
+    /// Polls for one read of a stream socket by itself: as [`AsyncFd::read_stream_with`], with the
+    /// operation given anew at each poll. The lock is given back with the answer.
     ///
     /// # Errors
     /// As `AsyncFd::read_with`.
+    ///
+    /// [`AsyncFd::read_stream_with`]: crate::AsyncFd::read_stream_with
     #[inline]
     pub fn poll_read_stream_with(
         &mut self,
@@ -165,6 +167,8 @@ impl WriteGuard<'_> {
     /// `op` sends a piece, notes how far it got, and says whether there is more. The lock is given
     /// back with what it breaks off with; an error leaves it, for another attempt or
     /// [`release`](Self::release).
+    ///
+    /// Waits as [`AsyncFd::write_with`](crate::AsyncFd::write_with).
     ///
     /// # Errors
     /// As `AsyncFd::write_with`.

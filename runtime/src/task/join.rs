@@ -80,6 +80,14 @@ impl JoinError {
     ///
     /// # Errors
     /// Returns the error itself if the task did not panic.
+    ///
+    /// ```
+    /// let runtime = gannet_runtime::Builder::new_current_thread().build()?;
+    /// let err = runtime.block_on(runtime.spawn(async { std::panic::panic_any(7) })).unwrap_err();
+    /// let payload = err.try_into_panic().expect("it panicked");
+    /// assert_eq!(payload.downcast_ref::<i32>(), Some(&7));
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
         match self.why.map(|why| *why) {
             Some(Why::Panicked(payload)) => {

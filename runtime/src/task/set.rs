@@ -105,6 +105,10 @@ impl<T: Send + 'static> JoinSet<T> {
     ///
     /// # Cancel safety
     /// Dropping the future loses no member's output.
+    ///
+    /// # Errors
+    /// [`JoinError`] of a member that panicked, was aborted, or was cut short by the end of its
+    /// runtime.
     pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
         poll_fn(|cx| self.poll_join_next(cx)).await
     }
@@ -147,6 +151,20 @@ impl<T: Send + 'static> JoinSet<T> {
     }
 
     /// Asks every member to stop; they remain members until joined.
+    ///
+    /// ```
+    /// use gannet_runtime::{Builder, JoinSet};
+    ///
+    /// Builder::new_current_thread().build()?.block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     set.spawn(std::future::pending::<()>());
+    ///     set.abort_all();
+    ///     let aborted = set.join_next().await.expect("a member");
+    ///     assert!(aborted.unwrap_err().is_cancelled());
+    ///     assert!(set.is_empty());
+    /// });
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn abort_all(&self) {
         self.members
             .iter()

@@ -69,6 +69,8 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 }
 
 /// A clock that ticks at a fixed rate, however long the work in between takes.
+///
+/// See [`interval`] for an example.
 #[derive(Debug)]
 pub struct Interval {
     /// When the next tick is due; `None` lies beyond the clock.

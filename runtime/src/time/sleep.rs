@@ -50,6 +50,8 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 ///
 /// It is ready when the clock says so, not when a timer fired: it can't be early.
 ///
+/// See [`sleep`] for an example.
+///
 /// # Cancel safety
 /// Dropping it cancels the timer.
 ///
@@ -146,6 +148,20 @@ impl Sleep {
 
     /// Moves the deadline. The task that waits is polled again at the new one, if it polls this
     /// before that.
+    ///
+    /// ```
+    /// use gannet_runtime::{Builder, time};
+    /// use std::time::Duration;
+    ///
+    /// Builder::new_current_thread().build()?.block_on(async {
+    ///     let start = time::now();
+    ///     let mut sleep = time::sleep_until(start + Duration::from_secs(3600));
+    ///     assert!(!sleep.is_elapsed());
+    ///     sleep.reset(start);
+    ///     sleep.await;
+    /// });
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn reset(&mut self, deadline: Instant) {
         self.unset();
         self.deadline = Some(deadline);

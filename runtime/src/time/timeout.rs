@@ -43,6 +43,8 @@ pin_project! {
     /// The future of [`timeout`] and [`timeout_at`]. The inner future is polled first: one that is
     /// ready wins.
     ///
+    /// See [`timeout`] for an example.
+    ///
     /// # Cancel safety
     /// That of the inner future, which is dropped with this one.
     #[must_use = "a future does nothing unless it is awaited"]
@@ -75,6 +77,8 @@ impl<F> fmt::Debug for Timeout<F> {
 }
 
 /// The limit of a [`timeout`] has passed.
+///
+/// See [`timeout`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed(());
 
