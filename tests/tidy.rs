@@ -10,6 +10,8 @@ use std::path::Path;
 mod addresses;
 #[path = "tidy/arrows.rs"]
 mod arrows;
+#[path = "tidy/docs.rs"]
+mod docs;
 #[path = "tidy/named.rs"]
 mod named;
 #[path = "tidy/paths.rs"]
@@ -71,10 +73,13 @@ fn sources() -> Vec<(String, String)> {
 /// Runs `check` over `files`, and fails with everything it found.
 #[track_caller]
 fn hold(files: &[(String, String)], check: fn(&str, &str) -> Vec<String>) {
-    let found: Vec<String> = files
-        .iter()
-        .flat_map(|(path, text)| check(path, text))
-        .collect();
+    let found = files.iter().flat_map(|(path, text)| check(path, text));
+    hold_none(&found.collect::<Vec<_>>());
+}
+
+/// Fails with what a check over the whole tree found.
+#[track_caller]
+fn hold_none(found: &[String]) {
     assert!(
         found.is_empty(),
         "{} violations:\n{}",
@@ -150,6 +155,13 @@ fn tree_holds_protocol_without_io() {
 }
 
 #[test]
+fn tree_holds_complete_pages() {
+    let sources = sources();
+    hold_none(&docs::complete(docs::OURS, &sources));
+    hold_none(&docs::stale(docs::OURS, &sources));
+}
+
+#[test]
 fn tree_holds_unsafe_list() {
     let sources = sources();
     hold(&sources, unsafety::listed);
@@ -186,16 +198,10 @@ fn tree_holds_named_tests() {
     let tables = files(|path| path == "tests/BUGS.md" || path == "tests/GO.md");
     assert_eq!(tables.len(), 2, "both tables are there");
     let sources = sources();
-    let found: Vec<String> = tables
+    let found = tables
         .iter()
-        .flat_map(|(path, text)| named::named(path, text, &sources))
-        .collect();
-    assert!(
-        found.is_empty(),
-        "{} violations:\n{}",
-        found.len(),
-        found.join("\n")
-    );
+        .flat_map(|(path, text)| named::named(path, text, &sources));
+    hold_none(&found.collect::<Vec<_>>());
 }
 
 #[test]
