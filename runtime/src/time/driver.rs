@@ -41,32 +41,28 @@ const FIRST: u64 = 2;
 pub(crate) trait Alarm {
     /// Rings once, `delay` from now, instead of whenever it was set to before.
     fn ring_after(&self, delay: Duration);
+
+    /// What `clock` shows. That of a model stands still: each run of it must be the same.
+    fn now(&self, clock: &Clock) -> u64 {
+        clock.now()
+    }
 }
 
 /// Nanoseconds since the runtime was built.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     base: Instant,
-    /// Where the hand of a model's clock stands: a model is the same each time it runs.
-    #[cfg(loom)]
-    hand: Option<u64>,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
         Self {
             base: gannet_sys::clock::now(),
-            #[cfg(loom)]
-            hand: None,
         }
     }
 
     #[inline]
     pub(crate) fn now(&self) -> u64 {
-        #[cfg(loom)]
-        if let Some(hand) = self.hand {
-            return hand;
-        }
         self.at(gannet_sys::clock::now())
     }
 
@@ -250,7 +246,7 @@ impl<A: Alarm> Timers<A> {
     /// The wheel would look too late for a new deadline, if it has not passed already.
     #[cold]
     fn arm_descriptor(&self, descriptor: &Descriptor, index: u32, side: Side, at: u64) {
-        if at <= self.clock.now() {
+        if at <= self.alarm.now(&self.clock) {
             // Unless another has moved it since.
             if let Ok(Some(waker)) = descriptor.side(side).expire(at) {
                 foreign::wake(waker);
@@ -282,7 +278,7 @@ impl<A: Alarm> Timers<A> {
         if next == u64::MAX {
             return Due::default();
         }
-        let now = self.clock.now();
+        let now = self.alarm.now(&self.clock);
         if next > now {
             Due::default()
         } else {
@@ -339,7 +335,7 @@ impl<A: Alarm> Timers<A> {
         let look_at = inner.alarm_at.map_or(u64::MAX, |tick| tick << TICK_BITS);
         self.next.store(look_at, Ordering::Release);
         if let Some(tick) = earlier {
-            let delay = (tick << TICK_BITS).saturating_sub(self.clock.now());
+            let delay = (tick << TICK_BITS).saturating_sub(self.alarm.now(&self.clock));
             self.alarm.ring_after(Duration::from_nanos(delay));
         }
     }

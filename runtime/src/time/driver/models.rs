@@ -1,6 +1,7 @@
 //! L18 and L19: a timer fires once or is cancelled, and the alarm rings for the earliest.
 
 use std::sync::Arc as StdArc;
+use std::sync::atomic::AtomicU64 as StdAtomicU64;
 use std::task::Wake;
 
 use loom::sync::{Arc, Condvar, Mutex as LoomMutex};
@@ -14,6 +15,8 @@ const HOUR: u64 = 3600 * 1_000_000_000;
 
 /// A timerfd in an edge-triggered epoll set.
 struct Bell {
+    /// Where the hand of the clock stands, in hours.
+    hour: StdAtomicU64,
     state: LoomMutex<BellState>,
     rings: Condvar,
 }
@@ -27,6 +30,7 @@ struct BellState {
 impl Bell {
     fn new() -> Arc<Self> {
         Arc::new(Self {
+            hour: StdAtomicU64::new(12),
             state: LoomMutex::default(),
             rings: Condvar::new(),
         })
@@ -65,18 +69,15 @@ impl Alarm for Arc<Bell> {
             state.set_to = Some(delay);
         }
     }
-}
 
-/// Timers at whole hours of a day on which it is `hour` o'clock.
-fn timers(bell: &Arc<Bell>, hour: u64) -> Timers<Arc<Bell>> {
-    Timers::new(clock(hour), bell.clone())
-}
-
-fn clock(hour: u64) -> Clock {
-    Clock {
-        hand: Some(hour * HOUR),
-        ..Clock::start()
+    fn now(&self, _: &Clock) -> u64 {
+        self.hour.load(Ordering::Relaxed) * HOUR
     }
+}
+
+/// Timers at whole hours of a day on which it is noon.
+fn timers(bell: &Arc<Bell>) -> Timers<Arc<Bell>> {
+    Timers::new(Clock::start(), bell.clone())
 }
 
 /// L19: a timer that is due at once rings a bell that a waiting worker hears, and whoever hears it
@@ -89,7 +90,7 @@ fn clock(hour: u64) -> Clock {
 fn worker_that_hears_the_alarm_finds_the_timer() {
     model("timers_alarm", None, || {
         let bell = Bell::new();
-        let timers = Arc::new(timers(&bell, 12));
+        let timers = Arc::new(timers(&bell));
         let slots = Slots::new();
         let (_, later) = Wakes::new();
         timers.insert_sleep(20 * HOUR, &later);
@@ -114,13 +115,13 @@ fn worker_that_hears_the_alarm_finds_the_timer() {
 fn alarm_that_rings_for_nothing_is_set_anew() {
     model("timers_idle_ring", None, || {
         let bell = Bell::new();
-        let mut timers = timers(&bell, 12);
+        let timers = timers(&bell);
         let slots = Slots::new();
         let (_, waker) = Wakes::new();
         let cancelled = timers.insert_sleep(14 * HOUR, &waker).unwrap();
         timers.insert_sleep(16 * HOUR, &waker);
         timers.remove_sleep(&cancelled);
-        timers.clock = clock(15);
+        bell.hour.store(15, Ordering::Relaxed);
         let timers = Arc::new(timers);
         let other = timers.clone();
         let inserter = thread::spawn(move || other.insert_sleep(18 * HOUR, &waker));
@@ -143,7 +144,7 @@ fn alarm_that_rings_for_nothing_is_set_anew() {
 fn earlier_timer_inserted_while_others_fire_moves_the_alarm() {
     model("timers_earlier", None, || {
         let bell = Bell::new();
-        let timers = Arc::new(timers(&bell, 12));
+        let timers = Arc::new(timers(&bell));
         let slots = Slots::new();
         let (wakes, waker) = Wakes::new();
         timers.insert_sleep(11 * HOUR, &waker);
@@ -171,7 +172,7 @@ fn earlier_timer_inserted_while_others_fire_moves_the_alarm() {
 #[test]
 fn sleep_updated_while_it_fires_wakes_one() {
     model("timers_update", None, || {
-        let timers = Arc::new(timers(&Bell::new(), 12));
+        let timers = Arc::new(timers(&Bell::new()));
         let (old_wakes, old) = Wakes::new();
         let (new_wakes, new) = Wakes::new();
         let mut holder = timers.insert_sleep(11 * HOUR, &old).unwrap();
@@ -194,7 +195,7 @@ fn sleep_updated_while_it_fires_wakes_one() {
 #[test]
 fn cancel_racing_fire_hits_its_own_timer_only() {
     model("timers_cancel", None, || {
-        let timers = Arc::new(timers(&Bell::new(), 12));
+        let timers = Arc::new(timers(&Bell::new()));
         let slots = Arc::new(Slots::new());
         let (wakes, waker) = Wakes::new();
         let (next_wakes, next_waker) = Wakes::new();
@@ -251,7 +252,7 @@ impl Drop for Inserter {
 #[test]
 fn wakers_run_without_the_lock() {
     model("timers_foreign_code", None, || {
-        let timers = Arc::new(timers(&Bell::new(), 12));
+        let timers = Arc::new(timers(&Bell::new()));
         let (_, waker) = Wakes::new();
         let inserter =
             |timers: &Arc<Timers<_>>| StdArc::new(Inserter(timers.clone(), waker.clone()));
