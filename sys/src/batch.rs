@@ -8,9 +8,11 @@
 
 use std::fmt;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
+use std::slice;
 
 use libc::c_int;
 
@@ -135,16 +137,18 @@ impl RecvBuffers {
     pub fn recv(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
         self.received = 0;
         let count = self.slots.len();
-        let mut vectors = [EMPTY_VECTOR; RECV_MAX];
-        let mut headers = [const { EMPTY_MESSAGE }; RECV_MAX];
+        let mut vectors = [const { MaybeUninit::uninit() }; RECV_MAX];
+        let mut headers = [const { MaybeUninit::uninit() }; RECV_MAX];
         // `chunks_mut` wants a length; without bytes there are no chunks, and the vectors stay null.
         let mut buffers = self.data.chunks_mut(self.bytes_each.max(1));
-        for ((slot, vector), message) in self.slots.iter_mut().zip(&mut vectors).zip(&mut headers) {
+        let places = vectors.iter_mut().zip(&mut headers);
+        for (slot, (vector, header)) in self.slots.iter_mut().zip(places) {
+            let vector = vector.write(EMPTY_VECTOR);
             if let Some(buffer) = buffers.next() {
                 vector.iov_base = buffer.as_mut_ptr().cast();
                 vector.iov_len = buffer.len();
             }
-            let header = &mut message.msg_hdr;
+            let header = &mut header.write(EMPTY_MESSAGE).msg_hdr;
             header.msg_name = slot.addr.bytes.as_mut_ptr().cast();
             header.msg_namelen = slot.addr.bytes.len() as _;
             header.msg_iov = vector;
@@ -152,6 +156,7 @@ impl RecvBuffers {
             header.msg_control = slot.control.bytes.as_mut_ptr().cast();
             header.msg_controllen = slot.control.bytes.len() as _;
         }
+        let headers: *mut libc::mmsghdr = headers.as_mut_ptr().cast();
         // SAFETY: the first `count` headers were filled in above, and there are as many. Each refers
         // to a vector, an address and control bytes of its own, writable for the lengths given, and
         // its vector to a chunk of `data` of its own, or to nothing. `data` and `slots` are borrowed
@@ -160,14 +165,17 @@ impl RecvBuffers {
         let ret = unsafe {
             libc::recvmmsg(
                 fd.as_raw_fd(),
-                headers.as_mut_ptr(),
+                headers,
                 count as _,
                 libc::MSG_CMSG_CLOEXEC as _,
                 ptr::null_mut(),
             )
         };
-        let received = cvt(ret)? as usize;
-        for (slot, message) in self.slots.iter_mut().zip(&headers).take(received) {
+        let received = (cvt(ret)? as usize).min(count);
+        // SAFETY: the first `count` headers were filled in above, `received` is no more, and nobody
+        // writes them any more.
+        let headers = unsafe { slice::from_raw_parts(headers, received) };
+        for (slot, message) in self.slots.iter_mut().zip(headers) {
             slot.addr.len = message.msg_hdr.msg_namelen;
             slot.control.len = message.msg_hdr.msg_controllen as _;
             slot.len = message.msg_len as usize;
@@ -277,6 +285,10 @@ impl<'a> Outgoing<'a> {
         }
     }
 
+    fn has_control(&self) -> bool {
+        self.segment.is_some() || self.tos.is_some() || self.from.is_some()
+    }
+
     fn control(&self) -> Control {
         let mut control = Control::EMPTY;
         let is_v4 = self.to.ip().to_canonical().is_ipv4();
@@ -305,24 +317,26 @@ pub fn send<'a>(
     fd: BorrowedFd<'_>,
     messages: impl IntoIterator<Item = Outgoing<'a>>,
 ) -> io::Result<usize> {
-    let mut addrs = [const { RawAddr::EMPTY }; SEND_MAX];
-    let mut controls = [Control::EMPTY; SEND_MAX];
-    let mut vectors = [EMPTY_VECTOR; SEND_MAX];
-    let mut headers = [const { EMPTY_MESSAGE }; SEND_MAX];
+    // Only what is used is written: all of it would be 13 KB a call.
+    let mut addrs = [const { MaybeUninit::uninit() }; SEND_MAX];
+    let mut controls = [const { MaybeUninit::uninit() }; SEND_MAX];
+    let mut vectors = [const { MaybeUninit::uninit() }; SEND_MAX];
+    let mut headers = [const { MaybeUninit::uninit() }; SEND_MAX];
     let places = addrs.iter_mut().zip(&mut controls);
     let places = places.zip(&mut vectors).zip(&mut headers);
     let mut count = 0;
     for (message, (((addr, control), vector), header)) in messages.into_iter().zip(places) {
-        *addr = RawAddr::new(&SockAddr::Inet(message.to))?;
-        *control = message.control();
-        vector.iov_base = message.data.as_ptr().cast_mut().cast();
-        vector.iov_len = message.data.len();
-        let header = &mut header.msg_hdr;
+        let addr: &RawAddr = addr.write(RawAddr::new(&SockAddr::Inet(message.to))?);
+        let header = &mut header.write(EMPTY_MESSAGE).msg_hdr;
         header.msg_name = addr.as_ptr().cast_mut().cast();
         header.msg_namelen = addr.len;
-        header.msg_iov = vector;
+        header.msg_iov = vector.write(libc::iovec {
+            iov_base: message.data.as_ptr().cast_mut().cast(),
+            iov_len: message.data.len(),
+        });
         header.msg_iovlen = 1;
-        if control.len > 0 {
+        if message.has_control() {
+            let control = control.write(message.control());
             header.msg_control = control.bytes.as_mut_ptr().cast();
             header.msg_controllen = control.len as _;
         }
@@ -331,18 +345,12 @@ pub fn send<'a>(
     if count == 0 {
         return Ok(0);
     }
+    let headers: *mut libc::mmsghdr = headers.as_mut_ptr().cast();
     // SAFETY: the first `count` headers were filled in above. Each refers to an address, control
     // bytes and a vector in the arrays here, initialised for the lengths given, and its vector to
     // data that is borrowed for `'a`. All live across the call. The kernel only reads them, and
     // writes the lengths in `headers`, which nobody else refers to.
-    let ret = unsafe {
-        libc::sendmmsg(
-            fd.as_raw_fd(),
-            headers.as_mut_ptr(),
-            count,
-            libc::MSG_NOSIGNAL as _,
-        )
-    };
+    let ret = unsafe { libc::sendmmsg(fd.as_raw_fd(), headers, count, libc::MSG_NOSIGNAL as _) };
     Ok(cvt(ret)? as usize)
 }
 
