@@ -206,6 +206,37 @@ fn segments_are_single_datagrams_to_the_receiver() {
 }
 
 #[test]
+fn messages_that_were_joined_are_sent_on_as_they_came() {
+    for network in FAMILIES {
+        run(async {
+            let (left, right) = (open(network).await, open(network).await);
+            right.set_gro(true).expect("an option");
+            let data = b"0123456789";
+            let mut batch = RecvBatch::new(8, RecvBatch::BYTES_MAX);
+            let mut pieces = RecvBatch::new(8, 16);
+            for (size, want) in [(4, Some(4)), (5, Some(5)), (10, None)] {
+                left.send_batch(&[segmented(data, addr(&right), size)])
+                    .await
+                    .expect("sent");
+                right.recv_batch(&mut batch).await.expect("joined");
+                let mut messages: Vec<_> = batch.messages().collect();
+                let [message] = messages.as_mut_slice() else {
+                    panic!("one message by {size}: {messages:?}")
+                };
+                assert_eq!((&*message.data, message.segment_size), (&data[..], want));
+                assert_eq!((message.from, message.truncated), (addr(&left), false));
+                let mut echo = Transmit::new(message.data, message.from);
+                echo.segment_size = message.segment_size;
+                right.send_batch(&[echo]).await.expect("sent on");
+                let chunks: Vec<_> = data.chunks(usize::from(size)).collect();
+                let got = receive(&left, &mut pieces, chunks.len()).await;
+                assert_eq!(got, chunks, "by {size}");
+            }
+        });
+    }
+}
+
+#[test]
 fn joined_datagrams_are_handed_out_single() {
     for network in FAMILIES {
         run(async {
@@ -226,6 +257,7 @@ fn joined_datagrams_are_handed_out_single() {
                     .collect();
                 assert_eq!(all, data);
                 assert!(batch.datagrams().all(|one| one.from == addr(&left)));
+                assert!(batch.datagrams().all(|one| one.segment_size.is_none()));
             }
             // A buffer that is too short loses the end, and only what it cut is said to be cut.
             left.send_batch(&[segmented(data, addr(&right), 4)])

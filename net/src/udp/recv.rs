@@ -85,6 +85,52 @@ impl RecvBatch {
         }
     }
 
+    /// Iterates over what is in the buffers of the last receive, one buffer after the other: datagrams
+    /// that the kernel joined are one item, with their [`segment_size`](RecvDatagram::segment_size).
+    ///
+    /// As a [`Transmit`](crate::Transmit) it costs about as much to send on as one of them, where
+    /// [`datagrams`](Self::datagrams) would be cut apart to be sent one by one.
+    ///
+    /// ```
+    /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use gannet_net::{RecvBatch, Transmit, UdpSocket};
+    ///
+    /// let echo = UdpSocket::bind("127.0.0.1:0").await?;
+    /// echo.set_gro(true)?;
+    /// let client = UdpSocket::bind("127.0.0.1:0").await?;
+    /// let mut transmit = Transmit::new(b"0123456789", echo.local_addr()?);
+    /// transmit.segment_size = Some(4);
+    /// client.send_batch(&[transmit]).await?;
+    ///
+    /// let mut batch = RecvBatch::new(8, RecvBatch::BYTES_MAX);
+    /// echo.recv_batch(&mut batch).await?;
+    /// for message in batch.messages() {
+    ///     let mut answer = Transmit::new(message.data, message.from);
+    ///     answer.segment_size = message.segment_size;
+    ///     echo.send_batch(&[answer]).await?;
+    /// }
+    /// let mut buf = [0; 16];
+    /// assert_eq!(client.recv(&mut buf).await?, 4);
+    /// # Ok::<_, std::io::Error>(()) })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    pub fn messages(&mut self) -> impl Iterator<Item = RecvDatagram<'_>> {
+        self.buffers.messages().filter_map(|message| {
+            let is_joined = |each: &usize| *each < message.data.len();
+            let each = message.segment.filter(is_joined);
+            Some(RecvDatagram {
+                // A UDP socket knows no senders but these.
+                from: unmapped(message.from?),
+                local: message.local,
+                interface: message.interface,
+                ecn: message.tos.map(Ecn::from_tos),
+                segment_size: each.and_then(|each| u16::try_from(each).ok()),
+                truncated: message.truncated,
+                data: message.data,
+            })
+        })
+    }
+
     pub(crate) fn buffers(&mut self) -> &mut RecvBuffers {
         &mut self.buffers
     }
@@ -99,7 +145,7 @@ impl fmt::Debug for RecvBatch {
     }
 }
 
-/// A datagram in a [`RecvBatch`].
+/// A datagram in a [`RecvBatch`], or several of one sender that the kernel joined.
 ///
 /// ```
 /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -133,6 +179,9 @@ pub struct RecvDatagram<'a> {
     pub interface: Option<u32>,
     /// Its congestion mark, after [`set_recv_ecn`](UdpSocket::set_recv_ecn).
     pub ecn: Option<Ecn>,
+    /// If these are several datagrams, the length of each, the last one perhaps excepted. Only
+    /// [`RecvBatch::messages`] leaves them together.
+    pub segment_size: Option<u16>,
     /// Whether it was longer than the buffer, and its rest is lost.
     pub truncated: bool,
 }
@@ -205,6 +254,7 @@ impl<'a> Joined<'a> {
             local: self.message.local,
             interface: self.message.interface,
             ecn: self.message.tos.map(Ecn::from_tos),
+            segment_size: None,
             truncated,
         }
     }
