@@ -2,6 +2,7 @@
 //! raw epoll loop as the floor, and a runner that puts them side by side. `--help` tells the rest.
 
 mod args;
+mod bulk;
 mod callgrind;
 mod children;
 mod compare;
@@ -28,7 +29,7 @@ usage: gannet-benches [SUBJECT]... [OPTION]...
            Compares the rivals and prints a Markdown table for each subject; all without a name,
            but for fds and those of sessions.
            SUBJECT: echo, single, tail, tail-2, echo-2, mixed, deadline, churn, idle, idle-18k, udp,
-           open, blocking, fds, relay, files, those of `inside`, and when they are named roam-idle, roam-forged,
+            udp-echo, udp-bulk, open, blocking, fds, relay, files, those of `inside`, and when they are named roam-idle, roam-forged,
            roam-seal
            --record (writes benches/RESULTS.md and its charts; other subjects' sections stay)
            --quick (raw, gannet and tokio, two short rounds, nothing counted)
@@ -56,11 +57,15 @@ usage: gannet-benches [SUBJECT]... [OPTION]...
            --addr IP:PORT (127.0.0.1:0)   --workers N (1)   --deadline   --cpu N
            --lazy (no buffer while idle)  --descriptors N (as ulimit -n)
            --datagrams N (N UDP sockets in place of connections)
+           --bulk (datagrams from a socket of its own to another, as `load bulk` lets it)
+           --batches (with --datagrams: as many datagrams a call as there are)
+           --joined (with --datagrams or --bulk: and the kernel joins and cuts those of a peer)
            --blocker (a task beside the connections blocks its worker for 100 ms, and again)
            --relay IP:PORT (to there, both ways; gannet becomes its example proxy)
            --files DIR (those in its folder root; gannet becomes its example files; nginx)
        gannet-benches load KIND ADDR[,ADDR]...
-           KIND: echo, churn (connect, one request, close), udp, idle (needs --pid), fds,
+           KIND: echo, churn (connect, one request, close), udp, volley (--window N datagrams
+           a socket on their way), bulk (the server's own), idle (needs --pid), fds,
            relay (a stream of iperf3, needs --upstream), file (/file, again and again)
            --connections N (64)   --seconds S (3) or --requests N   --warmup S (0.3)
            --open-rate R          --size BYTES (64)   --hold S (1: idle, fds)   --talk (idle)
@@ -99,7 +104,14 @@ fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
 }
 
 fn serve(words: &[String]) -> Result<(), Box<dyn Error>> {
-    let switches = ["--blocker", "--deadline", "--lazy"];
+    let switches = [
+        "--batches",
+        "--blocker",
+        "--bulk",
+        "--deadline",
+        "--joined",
+        "--lazy",
+    ];
     let args = Args::parse(
         words,
         &switches,
@@ -132,6 +144,9 @@ fn server_options(args: &Args) -> Result<Options, Problem> {
         blocker: args.has("--blocker"),
         relay: args.value("--relay")?,
         files: args.value("--files")?,
+        bulk: args.has("--bulk"),
+        batches: args.has("--batches"),
+        joined: args.has("--joined"),
         cpu: args.value("--cpu")?,
         datagrams: match args.value::<u64>("--datagrams")? {
             Some(_) => Some(args.count("--datagrams", 1, 1..=10_000)? as usize),

@@ -53,6 +53,7 @@ fn measure(bar: &Bar, rows: &[Row]) -> Option<(String, Summary)> {
         Against::Nothing => ours.summary(bar.figure).and_then(alone),
         Against::Rival(rival) => to(Base::Rival(rival)).and_then(alone),
         Against::First => to(Base::First).and_then(alone),
+        Against::FirstOf(rival) => to(Base::FirstOf(rival)).and_then(alone),
         Against::Beyond(rival) => {
             let base = base_of(ours, rows, Base::Rival(rival))?;
             let pairs = ours.figures(bar.figure).zip(base.figures(bar.figure));

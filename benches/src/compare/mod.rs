@@ -13,6 +13,7 @@ mod bulk;
 mod chart;
 mod congestion;
 mod counts;
+mod datagrams;
 mod ground;
 mod inside;
 mod machine;
@@ -39,6 +40,7 @@ use crate::server::Rival;
 const SUBJECTS: &[&[Subject]] = &[
     network::SUBJECTS,
     bulk::SUBJECTS,
+    datagrams::SUBJECTS,
     inside::SUBJECTS,
     roam::SUBJECTS,
 ];
@@ -163,7 +165,10 @@ fn rows(plan: &Plan) -> Vec<Row> {
         let lazy = if plan.is_lazy(rival) { " (lazy)" } else { "" };
         for (index, variant) in plan.subject.variants.iter().enumerate() {
             let one = variant.workers.is_none_or(|workers| workers == 1);
-            if one || !crate::inside::is_single_threaded(rival) {
+            let wants = |word| variant.server.contains(&word);
+            let can = (rival.can_batch() || !wants("--batches"))
+                && (rival.can_join() || !wants("--joined"));
+            if can && (one || !crate::inside::is_single_threaded(rival)) {
                 rows.push(Row::new(rival, index, format!("{}{lazy}", variant.note)));
             }
         }

@@ -86,6 +86,8 @@ pub(crate) enum Base {
     Rival(Rival),
     /// The first variant of the same rival.
     First,
+    /// The first variant of this rival.
+    FirstOf(Rival),
 }
 
 /// What is counted besides, once: these figures do not drift.
@@ -125,6 +127,8 @@ pub(crate) enum Against {
     BestPeer,
     /// The ratio to its own first variant's.
     First,
+    /// The ratio to this rival's first variant's.
+    FirstOf(Rival),
     /// The difference to this rival's.
     Beyond(Rival),
     /// Of what this rival needs beyond the raw loop, the share that gannet needs.

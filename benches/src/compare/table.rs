@@ -72,7 +72,7 @@ pub(crate) fn render(subject: &Subject, rows: &[Row]) -> String {
     // Writing to a string cannot fail.
     for base in &bases {
         let name = match base {
-            Base::Rival(rival) => rival.name(),
+            Base::Rival(rival) | Base::FirstOf(rival) => rival.name(),
             Base::First => "without",
         };
         let _ = write!(text, " / {name} |");
@@ -164,6 +164,7 @@ pub(crate) fn base_of<'a>(row: &Row, rows: &'a [Row], base: Base) -> Option<&'a 
         Base::Rival(rival) => (rival, row.variant),
         // The first variant itself is compared with nothing.
         Base::First => (row.rival, row.variant.checked_sub(1).map(|_| 0)?),
+        Base::FirstOf(rival) => (rival, 0),
     };
     rows.iter()
         .find(|row| row.rival == rival && row.variant == variant)
@@ -215,6 +216,8 @@ pub(super) mod tests {
         assert!(base_of(&rows[0], &rows, Base::First).is_none());
         assert_eq!(base_of(&rows[1], &rows, Base::First).unwrap().variant, 0);
         assert!(base_of(&rows[1], &rows, Base::Rival(Rival::Raw)).is_none());
+        let first = base_of(&rows[1], &rows, Base::FirstOf(Rival::Gannet));
+        assert_eq!(first.unwrap().variant, 0);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -24,6 +26,11 @@ var (
 	unblocked = flag.Duration("block-pause", 10*time.Millisecond, "sleep so long between")
 	upstream  = flag.String("relay", "", "relay to there instead")
 	lazy      = flag.Bool("lazy", false, "no buffer while idle")
+	bulk      = flag.Bool("bulk", false, "send datagrams from a socket to another instead")
+	bytes     = flag.Int("bytes", 1400, "bytes of a datagram sent in bulk")
+	burst     = flag.Uint64("burst", 1, "datagrams sent at a time")
+	window    = flag.Uint64("window", 1, "most datagrams on their way")
+	received  = flag.Int("receive-buffer", 1<<20, "bytes of the receive buffer that is asked for")
 )
 
 func main() {
@@ -32,7 +39,9 @@ func main() {
 		io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
-	if *datagrams > 0 {
+	if *bulk {
+		transfer()
+	} else if *datagrams > 0 {
 		serveDatagrams()
 	} else {
 		acceptAll()
@@ -167,6 +176,97 @@ func echoDatagrams(conn *net.UDPConn) {
 		n, from, err := conn.ReadFromUDPAddrPort(buf)
 		check(err)
 		_, err = conn.WriteToUDPAddrPort(buf[:n], from)
+		check(err)
+	}
+}
+
+// What sender and receiver of a bulk transfer know of each other; see bulk/ledger.rs, whose shape this has.
+type ledger struct {
+	limit, sent, arrived, passed atomic.Uint64
+	room                         chan struct{}
+}
+
+func (l *ledger) raise() {
+	select {
+	case l.room <- struct{}{}:
+	default:
+	}
+}
+
+func (l *ledger) hasRoom(sent, passed uint64) bool {
+	return passed+*window >= sent+*burst
+}
+
+func (l *ledger) pass(end uint64) {
+	before := l.passed.Load()
+	for end > before && !l.passed.CompareAndSwap(before, end) {
+		before = l.passed.Load()
+	}
+	sent := l.sent.Load()
+	if !l.hasRoom(sent, before) && l.hasRoom(sent, max(end, before)) {
+		l.raise()
+	}
+}
+
+func (l *ledger) send(conn *net.UDPConn) {
+	datagram := make([]byte, *bytes)
+	for {
+		sent, limit := l.sent.Load(), l.limit.Load()
+		if sent >= limit || !l.hasRoom(sent, l.passed.Load()) {
+			<-l.room
+			continue
+		}
+		end := sent + min(*burst, limit-sent)
+		for serial := sent; serial < end; serial++ {
+			binary.LittleEndian.PutUint64(datagram, serial)
+			_, err := conn.Write(datagram)
+			check(err)
+		}
+		l.sent.Store(end)
+	}
+}
+
+func (l *ledger) receive(conn *net.UDPConn) {
+	buf := make([]byte, *bytes+1)
+	for {
+		n, _, err := conn.ReadFromUDPAddrPort(buf)
+		check(err)
+		if n == *bytes {
+			l.arrived.Add(1)
+			l.pass(binary.LittleEndian.Uint64(buf) + 1)
+		}
+	}
+}
+
+func transfer() {
+	local := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}
+	receiver, err := net.ListenUDP("udp4", local)
+	check(err)
+	asked, err := net.ListenUDP("udp4", local)
+	check(err)
+	sender, err := net.DialUDP("udp4", nil, receiver.LocalAddr().(*net.UDPAddr))
+	check(err)
+	check(receiver.SetReadBuffer(*received))
+	l := &ledger{room: make(chan struct{}, 1)}
+	go l.receive(receiver)
+	go l.send(sender)
+	fmt.Printf("listening %s\n", asked.LocalAddr())
+	var question [8]byte
+	var answer [16]byte
+	var sentBefore, arrivedBefore uint64
+	for {
+		_, from, err := asked.ReadFromUDPAddrPort(question[:])
+		check(err)
+		sent, arrived := l.sent.Load(), l.arrived.Load()
+		if sent == sentBefore && arrived == arrivedBefore {
+			l.pass(sent)
+		}
+		l.limit.Store(binary.LittleEndian.Uint64(question[:]))
+		l.raise()
+		sentBefore, arrivedBefore = sent, arrived
+		binary.LittleEndian.PutUint64(answer[:], sent)
+		binary.LittleEndian.PutUint64(answer[8:], arrived)
+		_, err = asked.WriteToUDPAddrPort(answer[:], from)
 		check(err)
 	}
 }

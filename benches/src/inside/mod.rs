@@ -29,6 +29,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::runtime::Runtime;
+pub(crate) use self::signal::Signal;
 use self::subject::{Kind, RIVALS, SUBJECTS, Subject};
 use crate::args::{Args, Problem};
 use crate::procfs::Usage;

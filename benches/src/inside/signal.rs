@@ -8,14 +8,14 @@ use std::task::{Context, Poll, Waker};
 
 /// A flag that one task waits for and that anyone raises. Waiting lowers it again.
 #[derive(Debug, Default)]
-pub(super) struct Signal {
+pub(crate) struct Signal {
     raised: AtomicBool,
     waiter: Mutex<Option<Waker>>,
 }
 
 impl Signal {
     /// Raises the flag and wakes the task that waits.
-    pub(super) fn raise(&self) {
+    pub(crate) fn raise(&self) {
         self.raised.store(true, Ordering::Release);
         // The lock orders this after the waiter's second look, or before it.
         let waiter = self.lock().take();
@@ -25,7 +25,7 @@ impl Signal {
     }
 
     /// Waits until the flag is up, and lowers it.
-    pub(super) async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         future::poll_fn(|cx| self.poll(cx)).await;
     }
 

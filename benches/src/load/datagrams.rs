@@ -67,9 +67,7 @@ impl Volley {
             epoll.add(socket.as_fd(), READABLE, index as u64)?;
             players.push(Player {
                 socket,
-                datagram: (0..settings.size)
-                    .map(|at| (at * 7 + index * 13) as u8)
-                    .collect(),
+                datagram: pattern(index, settings.size),
                 serial: 0,
                 sent: Instant::now(),
             });
@@ -188,6 +186,11 @@ impl Player {
     fn head(&self) -> usize {
         size_of::<u64>().min(self.datagram.len())
     }
+}
+
+/// The bytes that socket `index` sends, which no other does.
+pub(super) fn pattern(index: usize, size: usize) -> Vec<u8> {
+    (0..size).map(|at| (at * 7 + index * 13) as u8).collect()
 }
 
 #[cfg(test)]

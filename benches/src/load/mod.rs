@@ -4,6 +4,7 @@
 //! Each kind of load has a file. All of them are bounded in time and count, talk to loopback only,
 //! verify every byte that comes back, and read the server's cost from `/proc` when told its PID.
 
+mod bulk;
 mod churn;
 mod connection;
 mod datagrams;
@@ -13,6 +14,7 @@ mod engine;
 mod file;
 mod idle;
 mod relay;
+mod volley;
 
 use std::error::Error;
 use std::io::{self, Write as _};
@@ -38,6 +40,7 @@ const OPTIONS: &[&str] = &[
     "--size",
     "--upstream",
     "--warmup",
+    "--window",
 ];
 const SWITCHES: &[&str] = &["--gate", "--talk"];
 /// Most connections at once: four sources of some 28,000 ports each.
@@ -56,7 +59,9 @@ pub(crate) const DONE: &str = "done";
 /// Runs `load KIND ADDR ...`, which prints its report.
 pub(crate) fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
     let Some((kind, words)) = words.split_first() else {
-        return Err("load needs a kind: echo, churn, udp, idle, fds, relay or file".into());
+        return Err(
+            "load needs a kind: echo, churn, udp, volley, bulk, idle, fds, relay or file".into(),
+        );
     };
     let args = Args::parse(words, SWITCHES, OPTIONS)?;
     let settings = Settings::parse(&args)?;
@@ -64,12 +69,14 @@ pub(crate) fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
         "echo" => echo::run,
         "churn" => churn::run,
         "udp" => datagrams::run,
+        "volley" => volley::run,
+        "bulk" => bulk::run,
         "idle" => idle::run,
         "fds" => descriptors::run,
         "relay" => relay::run,
         "file" => file::run,
         _ => {
-            let there = "echo, churn, udp, idle, fds, relay, file";
+            let there = "echo, churn, udp, volley, bulk, idle, fds, relay, file";
             return Err(format!("unknown load {kind}; there are {there}").into());
         }
     };
@@ -96,6 +103,8 @@ struct Settings {
     silent: usize,
     /// Bytes of one request.
     size: usize,
+    /// Datagrams that each peer has on their way.
+    window: usize,
     span: Span,
     warmup: Duration,
     /// Arrivals a second, where they come by the clock and not by the replies.
@@ -138,6 +147,7 @@ impl Settings {
             silent: args.count("--silent", 0, 0..=CONNECTIONS_MAX)? as usize,
             connections: args.count("--connections", 64, 1..=CONNECTIONS_MAX)? as usize,
             size: args.count("--size", REQUEST_SIZE as u64, 1..=1 << 20)? as usize,
+            window: args.count("--window", 1, 1..=64)? as usize,
             span,
             warmup: args.seconds("--warmup", 0.3)?,
             open_rate,

@@ -3,6 +3,7 @@
 //! The load generator and the raw floor stand on these alone, so that no runtime's cost hides in
 //! either of them. All `unsafe` of the package is in this folder.
 
+pub(crate) mod datagrams;
 pub(crate) mod epoll;
 pub(crate) mod pipe;
 pub(crate) mod process;

@@ -132,7 +132,13 @@ fn stream_socket(mode: Mode) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-fn set_option(fd: &impl AsRawFd, level: i32, name: i32, value: libc::c_int) -> io::Result<()> {
+/// Sets an option that is an integer.
+pub(super) fn set_option(
+    fd: &impl AsRawFd,
+    level: i32,
+    name: i32,
+    value: libc::c_int,
+) -> io::Result<()> {
     let size = mem::size_of::<libc::c_int>() as libc::socklen_t;
     let value = ptr::from_ref(&value).cast();
     // SAFETY: `value` points to a `c_int` of this frame that lives across the call, `size` is its

@@ -7,10 +7,13 @@ use std::io;
 use std::thread;
 use std::time::Instant;
 
-use gannet::net::{TcpListener, TcpStream, UdpSocket};
+use gannet::net::{RecvBatch, RecvDatagram, TcpListener, TcpStream, Transmit, UdpSocket};
 use gannet::runtime::Builder;
 
-use super::{BLOCK, BLOCK_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce, announce_all};
+use super::{
+    BATCH, BLOCK, BLOCK_PAUSE, BUFFER_SIZE, DEADLINE, JOINED_SIZE, Options, announce, announce_all,
+};
+use crate::bulk;
 
 /// Which of gannet's runtimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,7 @@ pub(super) fn run(options: &Options, flavor: Flavor) -> io::Result<()> {
     // A task of its own, so that accepts run on a worker and not on the blocked thread.
     let serving = runtime.block_on(async {
         match options.datagrams {
+            _ if options.bulk => gannet::spawn(bulk::gannet::run(options.joined)).await,
             Some(sockets) => gannet::spawn(serve_datagrams(options, sockets)).await,
             None => gannet::spawn(accept_all(options)).await,
         }
@@ -45,7 +49,14 @@ async fn serve_datagrams(options: Options, count: usize) -> io::Result<()> {
     for _ in 0..count {
         let socket = UdpSocket::bind(options.addr).await?;
         addrs.push(socket.local_addr()?);
-        tasks.push(gannet::spawn(echo_datagrams(socket)));
+        tasks.push(if options.joined {
+            socket.set_gro(true)?;
+            gannet::spawn(echo_joined(socket))
+        } else if options.batches {
+            gannet::spawn(echo_batches(socket))
+        } else {
+            gannet::spawn(echo_datagrams(socket))
+        });
     }
     announce_all(&addrs)?;
     for task in tasks {
@@ -60,6 +71,39 @@ async fn echo_datagrams(socket: UdpSocket) -> io::Result<()> {
         let (n, from) = socket.recv_from(&mut buf).await?;
         socket.send_to(&buf[..n], from).await?;
     }
+}
+
+async fn echo_batches(socket: UdpSocket) -> io::Result<()> {
+    let mut batch = RecvBatch::new(BATCH, BUFFER_SIZE);
+    loop {
+        socket.recv_batch(&mut batch).await?;
+        let echoes = batch.datagrams();
+        let echoes: Vec<Transmit<'_>> = echoes.map(|it| Transmit::new(it.data, it.from)).collect();
+        send_all(&socket, &echoes).await?;
+    }
+}
+
+async fn echo_joined(socket: UdpSocket) -> io::Result<()> {
+    let mut batch = RecvBatch::new(BATCH, JOINED_SIZE);
+    loop {
+        socket.recv_batch(&mut batch).await?;
+        let echoes: Vec<Transmit<'_>> = batch.messages().map(echo_of).collect();
+        send_all(&socket, &echoes).await?;
+    }
+}
+
+fn echo_of(message: RecvDatagram<'_>) -> Transmit<'_> {
+    let mut echo = Transmit::new(message.data, message.from);
+    echo.segment_size = message.segment_size;
+    echo
+}
+
+async fn send_all(socket: &UdpSocket, mut transmits: &[Transmit<'_>]) -> io::Result<()> {
+    while !transmits.is_empty() {
+        let sent = socket.send_batch(transmits).await?;
+        transmits = &transmits[sent..];
+    }
+    Ok(())
 }
 
 async fn accept_all(options: Options) -> io::Result<()> {

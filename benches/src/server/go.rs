@@ -10,6 +10,8 @@ use std::process::{Command, Stdio};
 
 use super::{ACCEPT_PAUSE, BLOCK, BLOCK_PAUSE, BUFFER_SIZE, DEADLINE, Options};
 
+use crate::bulk;
+
 const SOURCE: &str = include_str!("../go/echo.go");
 
 /// Tells whether a `go` command is on the path.
@@ -41,6 +43,14 @@ pub(super) fn run(options: &Options) -> io::Result<()> {
         command
             .arg(format!("-block={BLOCK:?}"))
             .arg(format!("-block-pause={BLOCK_PAUSE:?}"));
+    }
+    if options.bulk {
+        command
+            .arg("-bulk")
+            .arg(format!("-bytes={}", bulk::BYTES))
+            .arg(format!("-burst={}", bulk::BURST))
+            .arg(format!("-window={}", bulk::WINDOW))
+            .arg(format!("-receive-buffer={}", bulk::RECEIVE_BUFFER));
     }
     if let Some(sockets) = options.datagrams {
         command.arg(format!("-datagrams={sockets}"));

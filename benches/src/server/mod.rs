@@ -3,8 +3,9 @@
 //! Each accepts TCP connections, sets `TCP_NODELAY`, and writes back what it reads through a 4 KiB
 //! buffer, with a task (coroutine, goroutine) a connection where the rival has such. With
 //! `--datagrams N` it binds N UDP sockets instead, and a task a socket sends each datagram back to
-//! where it came from, one datagram a call. With `--relay ADDR` and `--files DIR` it does that in place of
-//! echoes; gannet and nginx are programs of their own there. All but Go share this program's allocator, the C
+//! where it came from, one datagram a call, or as many as are there (`--batches`, `--joined`). With
+//! `--relay ADDR` and `--files DIR` it does that in place of echoes; gannet and nginx are programs of
+//! their own there. All but Go share this program's allocator, the C
 //! library's. When accept fails (for want of descriptors), a rival whose own accept does not wait pauses 10 ms and goes
 //! on.
 
@@ -13,6 +14,7 @@ mod go;
 mod may;
 mod monoio;
 mod programs;
+mod quinn;
 mod raw;
 mod raw_datagrams;
 mod raw_relay;
@@ -28,10 +30,15 @@ use std::thread;
 use std::time::Duration;
 
 pub(crate) use self::programs::ROOT;
+use crate::bulk;
 use crate::raw::process::{pin_to_cpu, raise_descriptor_limit, set_descriptor_limit};
 
 /// Size of a read buffer.
 pub(crate) const BUFFER_SIZE: usize = 4096;
+/// Datagrams that a batch holds.
+const BATCH: usize = 64;
+/// Size of a buffer for datagrams that the kernel joined.
+const JOINED_SIZE: usize = u16::MAX as usize;
 /// How far ahead `--deadline` sets the deadline of each read and write.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// How long accept pauses after it failed.
@@ -136,6 +143,21 @@ impl Rival {
         matches!(self, Self::Gannet | Self::Nginx)
     }
 
+    /// Tells whether this rival takes part in a bulk transfer of datagrams.
+    pub(crate) fn has_bulk(self) -> bool {
+        self.can_join() || self == Self::Go
+    }
+
+    /// Tells whether this rival sends and receives many datagrams a call.
+    pub(crate) fn can_batch(self) -> bool {
+        matches!(self, Self::Raw | Self::Gannet | Self::GannetCt)
+    }
+
+    /// Tells whether this rival has the kernel join and cut datagrams; tokio by quinn-udp.
+    pub(crate) fn can_join(self) -> bool {
+        self.can_batch() || matches!(self, Self::Tokio | Self::TokioCt)
+    }
+
     /// Tells whether an idle connection of this rival can do without a buffer.
     pub(crate) fn can_be_lazy(self) -> bool {
         matches!(
@@ -178,6 +200,12 @@ pub(crate) struct Options {
     pub(crate) relay: Option<SocketAddrV4>,
     /// Serves this folder's files over HTTP, in place of echoes.
     pub(crate) files: Option<PathBuf>,
+    /// Sends datagrams from a socket to another, in place of connections.
+    pub(crate) bulk: bool,
+    /// Many datagrams a call.
+    pub(crate) batches: bool,
+    /// Those of a peer joined, received and sent as one.
+    pub(crate) joined: bool,
     /// The one processor to run on.
     pub(crate) cpu: Option<usize>,
     /// Sockets that echo datagrams, in place of connections.
@@ -215,6 +243,7 @@ pub(crate) fn serve(rival: Rival, options: &Options) -> io::Result<()> {
     }
     exit_at_end_of_input()?;
     match rival {
+        Rival::Raw if options.bulk => bulk::raw::run(options.joined),
         Rival::Raw => match (options.datagrams, options.relay) {
             (Some(sockets), _) => raw_datagrams::run(options, sockets),
             (None, Some(upstream)) => raw_relay::run(options, upstream),
@@ -234,40 +263,39 @@ pub(crate) fn serve(rival: Rival, options: &Options) -> io::Result<()> {
 
 /// Tells what `rival` cannot do of what it is asked to.
 fn refusal(rival: Rival, options: &Options) -> Option<&'static str> {
-    let wants = |is_asked: bool, is_able: bool, why| (is_asked && !is_able).then_some(why);
-    wants(
-        options.lazy,
-        rival.can_be_lazy(),
-        "this rival cannot be --lazy",
-    )
-    .or_else(|| {
-        let is_able = rival.can_be_blocked();
-        wants(options.blocker, is_able, "this rival has no --blocker")
-    })
-    .or_else(|| {
-        let is_asked = options.relay.is_some();
-        wants(is_asked, rival.can_relay(), "this rival has no --relay")
-    })
-    .or_else(|| {
-        let is_asked = options.files.is_some();
-        wants(
-            is_asked,
-            rival.can_serve_files(),
-            "this rival has no --files",
-        )
-    })
-    .or_else(|| {
-        let is_asked = options.files.is_none();
-        wants(
-            is_asked,
-            rival != Rival::Nginx,
-            "this rival has only --files",
-        )
-    })
+    let (relay, files) = (options.relay.is_some(), options.files.is_some());
+    [
+        (
+            options.lazy,
+            rival.can_be_lazy(),
+            "this rival cannot be --lazy",
+        ),
+        (
+            options.blocker,
+            rival.can_be_blocked(),
+            "this rival has no --blocker",
+        ),
+        (relay, rival.can_relay(), "this rival has no --relay"),
+        (files, rival.can_serve_files(), "this rival has no --files"),
+        (!files, rival != Rival::Nginx, "this rival has only --files"),
+        (options.bulk, rival.has_bulk(), "this rival has no --bulk"),
+        (
+            options.batches,
+            rival.can_batch(),
+            "this rival has no --batches",
+        ),
+        (
+            options.joined,
+            rival.can_join(),
+            "this rival has no --joined",
+        ),
+    ]
+    .into_iter()
+    .find_map(|(is_asked, is_able, why)| (is_asked && !is_able).then_some(why))
 }
 
 /// Prints the line that who started this server waits for.
-fn announce(addr: SocketAddr) -> io::Result<()> {
+pub(crate) fn announce(addr: SocketAddr) -> io::Result<()> {
     announce_all(&[addr])
 }
 
@@ -309,6 +337,9 @@ mod tests {
             blocker,
             relay: relay.then_some(upstream),
             files: files.then(|| "/tmp".into()),
+            bulk: false,
+            batches: false,
+            joined: false,
             cpu: None,
             datagrams: None,
             descriptors: None,
@@ -318,6 +349,20 @@ mod tests {
             (Rival::May, options(false, true, false, false)),
             (Rival::Smol, options(false, false, true, false)),
             (Rival::Tokio, options(false, false, false, true)),
+            (
+                Rival::Smol,
+                Options {
+                    bulk: true,
+                    ..options(false, false, false, false)
+                },
+            ),
+            (
+                Rival::Tokio,
+                Options {
+                    batches: true,
+                    ..options(false, false, false, false)
+                },
+            ),
         ] {
             let err = serve(rival, &options).unwrap_err();
             assert_eq!(err.kind(), io::ErrorKind::InvalidInput, "{err}");

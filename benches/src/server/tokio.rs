@@ -11,8 +11,9 @@ use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use super::{
-    ACCEPT_PAUSE, BLOCK, BLOCK_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce, announce_all,
+    ACCEPT_PAUSE, BLOCK, BLOCK_PAUSE, BUFFER_SIZE, DEADLINE, Options, announce, announce_all, quinn,
 };
+use crate::bulk;
 
 /// Which of tokio's runtimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub(super) fn run(options: &Options, flavor: Flavor) -> io::Result<()> {
     // A task of its own, so that accepts run on a worker and not on the blocked thread.
     runtime.block_on(async {
         match options.datagrams {
+            _ if options.bulk => tokio::spawn(bulk::tokio::run(options.joined)).await,
             Some(sockets) => tokio::spawn(serve_datagrams(options, sockets)).await,
             None => tokio::spawn(accept_all(options)).await,
         }
@@ -48,7 +50,11 @@ async fn serve_datagrams(options: Options, count: usize) -> io::Result<()> {
     for _ in 0..count {
         let socket = UdpSocket::bind(options.addr).await?;
         addrs.push(socket.local_addr()?);
-        tasks.push(tokio::spawn(echo_datagrams(socket)));
+        tasks.push(if options.joined {
+            tokio::spawn(quinn::echo_joined(socket))
+        } else {
+            tokio::spawn(echo_datagrams(socket))
+        });
     }
     announce_all(&addrs)?;
     for task in tasks {
