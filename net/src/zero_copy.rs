@@ -81,6 +81,12 @@ type Lent = Arc<dyn AsRef<[u8]> + Send + Sync>;
 /// server.read_exact(&mut vec![0; 100_000]).await?;
 /// client.released(loan).await?;
 /// assert_eq!(Arc::strong_count(&movie), 1);
+///
+/// let stats = client.stats();
+/// assert_eq!((stats.lent + stats.plain, stats.pending), (100_000, 0));
+/// if let Some(why) = stats.fallback {
+///     println!("no more without copies: {why:?}");
+/// }
 /// # Ok::<_, std::io::Error>(()) })?;
 /// # Ok::<_, std::io::Error>(())
 /// ```
@@ -104,6 +110,8 @@ struct Parts {
 }
 
 /// A buffer that [`ZeroCopy::write_all`] has sent, for [`ZeroCopy::released`].
+///
+/// See [`ZeroCopy`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loan {
     /// The number after that of its last send.
@@ -111,6 +119,8 @@ pub struct Loan {
 }
 
 /// Why a connection does not send without copies any more.
+///
+/// See [`ZeroCopy`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ZeroCopyFallback {
@@ -123,6 +133,8 @@ pub enum ZeroCopyFallback {
 }
 
 /// What sending without copies has come to, on one connection.
+///
+/// See [`ZeroCopy`] for an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ZeroCopyStats {

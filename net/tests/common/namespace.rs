@@ -83,7 +83,7 @@ pub(crate) fn add_link(name: &str, address: &str) {
     let how = if is_v6 { "nodad" } else { "brd +" };
     ip(&format!("addr add {address} dev {name} {how}"));
     for device in [name, &peer] {
-        wait_for_route("multicast ff00::/8", device);
+        wait_for_route("multicast ff", device);
     }
     if let (true, Some((address, _))) = (is_v6, address.split_once('/')) {
         wait_for_route(&format!("local {address}"), name);
