@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
+use rustix::io::retry_on_intr;
 
 /// A folder that is open, whatever becomes of its path.
 #[derive(Clone)]
@@ -97,12 +98,8 @@ impl Folder {
                 Some(_) => OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
                 None => FLAGS,
             };
-            folder = Some(openat(
-                within,
-                name,
-                kind | OFlags::NOFOLLOW,
-                Mode::empty(),
-            )?);
+            let open = || openat(within, name, kind | OFlags::NOFOLLOW, Mode::empty());
+            folder = Some(retry_on_intr(open)?);
         }
         match folder {
             Some(opened) => Ok(opened.into()),

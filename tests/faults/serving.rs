@@ -123,14 +123,15 @@ const PROXY: [Row; 12] = [
     ("accept4:error=EINVAL:when=1", Nothing),
 ];
 
-const FILES: [Row; 7] = [
+const FILES: [Row; 8] = [
     ("accept4:error=EBADF:when=1", Nothing),
     ("recvfrom:error=ECONNRESET:when=1", Ends),
     ("sendto:error=EPIPE:when=1", Ends),
     ("sendto:error=EAGAIN:when=1", Nothing),
     ("sendto:error=ENOBUFS:when=1..3", Nothing),
     ("epoll_ctl:error=ENOMEM:when=1", Ends),
-    ("openat:error=EINTR:when=1", Nothing),
+    ("openat2:error=EINTR:when=1", Nothing),
+    ("openat2:error=EAGAIN:when=1..3", Nothing),
 ];
 
 const CHAT: [Row; 8] = [
