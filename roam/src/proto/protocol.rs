@@ -36,7 +36,7 @@ use super::ports::{Port, PortChange};
 /// assert_eq!(server.recv().as_deref(), Some(&b"ping"[..]));
 ///
 /// // Had the kernel refused to send one:
-/// client.handle_send_failure(now, SendFailure::Unreachable);
+/// client.handle_send_failure(now, Port::FIRST, SendFailure::Unreachable);
 /// assert_eq!(client.stats().send_failures, 1);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
