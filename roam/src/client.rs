@@ -49,7 +49,7 @@ impl Client {
     /// # Errors
     /// None today: what goes wrong on the way is told by [`Session::path_error`].
     ///
-    /// Reference: [`AddressWatch`], by which it hears of changes of the network.
+    /// Reference: [`AddressWatch`](gannet_net::AddressWatch), by which it hears of changes of the network.
     ///
     /// # Panics
     /// On a thread without a runtime.
@@ -70,7 +70,7 @@ impl Client {
     /// # Errors
     /// As [`session`](Self::session).
     ///
-    /// Reference: [`AddressWatch`], by which it hears of changes of the network.
+    /// Reference: [`AddressWatch`](gannet_net::AddressWatch), by which it hears of changes of the network.
     ///
     /// # Panics
     /// On a thread without a runtime.
