@@ -264,6 +264,9 @@ pub struct Outgoing<'a> {
     pub data: &'a [u8],
     /// Where to, in the form of the socket's family.
     pub to: SocketAddr,
+    /// Whether the socket is connected to there: then the kernel is not told, since for an address
+    /// that it is told it looks the route up.
+    pub is_connected: bool,
     /// The local address to send from.
     pub from: Option<IpAddr>,
     /// The type of service or traffic class.
@@ -279,6 +282,7 @@ impl<'a> Outgoing<'a> {
         Self {
             data,
             to,
+            is_connected: false,
             from: None,
             tos: None,
             segment: None,
@@ -326,10 +330,12 @@ pub fn send<'a>(
     let places = places.zip(&mut vectors).zip(&mut headers);
     let mut count = 0;
     for (message, (((addr, control), vector), header)) in messages.into_iter().zip(places) {
-        let addr: &RawAddr = addr.write(RawAddr::new(&SockAddr::Inet(message.to))?);
         let header = &mut header.write(EMPTY_MESSAGE).msg_hdr;
-        header.msg_name = addr.as_ptr().cast_mut().cast();
-        header.msg_namelen = addr.len;
+        if !message.is_connected {
+            let addr: &RawAddr = addr.write(RawAddr::new(&SockAddr::Inet(message.to))?);
+            header.msg_name = addr.as_ptr().cast_mut().cast();
+            header.msg_namelen = addr.len;
+        }
         header.msg_iov = vector.write(libc::iovec {
             iov_base: message.data.as_ptr().cast_mut().cast(),
             iov_len: message.data.len(),

@@ -92,8 +92,9 @@ impl<'a> Transmit<'a> {
         })
     }
 
-    fn outgoing(&self, to: SocketAddr) -> Outgoing<'a> {
+    fn outgoing(&self, socket: &UdpSocket, to: SocketAddr) -> Outgoing<'a> {
         Outgoing {
+            is_connected: socket.peer_sock_addr().is_some(),
             from: self.from,
             tos: self.ecn.map(Ecn::bits),
             segment: self.segment(),
@@ -180,7 +181,8 @@ impl Progress {
             .iter()
             .take_while(|next| !next.is_cut_here(longest));
         // An address that cannot be reached ends the batch, and is the first of the next.
-        let messages = whole.map_while(|next| Some(next.outgoing(socket.destination(next).ok()?)));
+        let messages =
+            whole.map_while(|next| Some(next.outgoing(socket, socket.destination(next).ok()?)));
         let err = match batch::send(fd, messages) {
             Ok(sent) => return Ok(ControlFlow::Break(sent)),
             Err(err) => err,
@@ -252,7 +254,7 @@ impl Cut {
         let pieces = rest.chunks(segment).map(|data| Outgoing {
             data,
             segment: None,
-            ..transmit.outgoing(to)
+            ..transmit.outgoing(socket, to)
         });
         let pieces_sent = batch::send(fd, pieces)?;
         if let Some(limit) = self.limit.take() {

@@ -155,6 +155,21 @@ fn error_is_that_of_the_first_and_others_end_the_call() {
 }
 
 #[test]
+fn connected_socket_needs_no_address() {
+    let ((left, _), (right, to)) = (bound("127.0.0.1"), bound("127.0.0.1"));
+    let message = Outgoing {
+        is_connected: true,
+        ..Outgoing::new(b"x", to)
+    };
+    let err = send(left.as_fd(), [message]).expect_err("no peer yet");
+    assert_eq!(err.raw_os_error(), Some(errno::EDESTADDRREQ));
+    crate::socket::connect(left.as_fd(), &to.into()).expect("a peer");
+    assert_eq!(send(left.as_fd(), [message; 2]).expect("sent"), 2);
+    let mut buffers = RecvBuffers::new(2, 1);
+    assert_eq!(buffers.recv(right.as_fd()).expect("received"), 2);
+}
+
+#[test]
 fn kernel_refuses_to_segment_without_checksums() {
     let (fd, to) = bound("127.0.0.1");
     option::set_no_checksum(fd.as_fd(), true).expect("an option");
