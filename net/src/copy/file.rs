@@ -1,12 +1,14 @@
 //! Receiving into a file inside the kernel.
 //!
 //! A file takes all that it is given while the call lasts, so a piece goes from the socket into a pipe
-//! and on into the file in one and the same poll: between polls nothing is on its way.
+//! and on into the file in one and the same poll: between polls nothing is on its way. The read lock
+//! stays between the pieces, which a single read (`poll_read_with`) would give back.
 
 use std::fs::File;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use gannet_runtime::ReadGuard;
@@ -155,8 +157,10 @@ impl Part<'_> {
         cx: &mut Context<'_>,
         from: &mut ReadGuard<'_>,
     ) -> Poll<Result<usize, Failed>> {
-        let filled = ready!(pipe::poll_fill(cx, from, self.piece(PIPE_LEN)));
-        Poll::Ready(match filled {
+        let filled = pipe::poll_fill(self.piece(PIPE_LEN), |attempt| {
+            pin!(from.read_with(attempt)).poll(cx)
+        });
+        Poll::Ready(match ready!(filled) {
             Ok(None) => Ok(0),
             Ok(Some((pipe, len))) => self.write_pipe(pipe, len).map(|()| len),
             Err(err) => Err(Failed::From("splice", err)),
@@ -197,7 +201,7 @@ impl Part<'_> {
         let mut buf = [0; BUFFER_LEN];
         let buf = &mut buf[..self.piece(BUFFER_LEN)];
         let drain_len = if drains { buf.len() } else { 0 };
-        let read = from.poll_read_stream_with(cx, drain_len, |from| fd::read(from, buf));
+        let read = pin!(from.read_stream_with(drain_len, |from| fd::read(from, buf))).poll(cx);
         let len = ready!(read).map_err(|err| Failed::From("read", err))?;
         Poll::Ready(self.write(&buf[..len]).map(|()| len))
     }

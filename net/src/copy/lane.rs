@@ -143,7 +143,8 @@ impl Lane {
         cx: &mut Context<'_>,
         ends: &mut Ends<'_>,
     ) -> Poll<io::Result<usize>> {
-        let filled = ready!(pipe::poll_fill(cx, &mut ends.from, PIPE_LEN))?;
+        let filled = pipe::poll_fill(PIPE_LEN, |attempt| ends.from.poll_read_with(cx, attempt));
+        let filled = ready!(filled)?;
         let Some((pipe, len)) = filled else {
             return Poll::Ready(Ok(0));
         };

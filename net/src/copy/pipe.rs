@@ -6,9 +6,8 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::task::{Context, Poll};
+use std::task::Poll;
 
-use gannet_runtime::ReadGuard;
 use gannet_sys::{errno, fd, fork, transfer};
 
 /// An empty pipe, or one whose owner knows how much is in it.
@@ -95,17 +94,20 @@ impl Pipe {
     }
 }
 
+/// One non-blocking attempt at a source.
+pub(super) type Attempt<'a> = dyn FnMut(BorrowedFd<'_>) -> io::Result<usize> + 'a;
+
 /// Waits for bytes, and takes at most `most` of them into a pipe; `None` is the end of the source.
+/// `poll` decides what becomes of the read lock.
 ///
 /// # Errors
 /// Those of reading and of [`Pipe::take`].
 pub(super) fn poll_fill(
-    cx: &mut Context<'_>,
-    from: &mut ReadGuard<'_>,
     most: usize,
+    poll: impl FnOnce(&mut Attempt<'_>) -> Poll<io::Result<usize>>,
 ) -> Poll<io::Result<Option<(Pipe, usize)>>> {
     let mut taken = None;
-    let polled = from.poll_read_with(cx, |from| {
+    let polled = poll(&mut |from| {
         let pipe = match &taken {
             Some(pipe) => pipe,
             None => taken.insert(Pipe::take()?),

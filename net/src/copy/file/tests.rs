@@ -179,3 +179,46 @@ fn recv_file_from_what_has_ended_or_is_no_stream() {
         assert_eq!(file.metadata().unwrap().len(), 0);
     });
 }
+
+/// Neither through the kernel nor through a buffer, though it waits in between.
+async fn keeps_other_reads_out(buffered: bool) {
+    let (client, server) = pair(Family::Tcp).await;
+    let mut file = file(b"");
+    let mut part = Part {
+        file: file.as_fd(),
+        offset: 0,
+        rest: 5,
+        buffered,
+    };
+    let mut buf = [0; 4];
+    let mut receiving = Box::pin(server.recv_part(&mut part));
+    let mut reading = Box::pin(server.read_exact(&mut buf));
+    for (comes, len) in [("be", 2), ("gi", 4)] {
+        client.write_all(comes.as_bytes()).await.unwrap();
+        while file.metadata().unwrap().len() < len {
+            let polled = poll_fn(|cx| Poll::Ready(receiving.as_mut().poll(cx))).await;
+            assert!(polled.is_pending(), "more is to come");
+            gannet_runtime::yield_now().await;
+        }
+        let polled = poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await;
+        assert!(polled.is_pending(), "it is not its turn");
+    }
+    client.write_all(b"nnext").await.unwrap();
+    let mut is_received = false;
+    let both = poll_fn(|cx| {
+        is_received = is_received || receiving.as_mut().poll(cx).is_ready();
+        let polled = reading.as_mut().poll(cx);
+        assert!(is_received || polled.is_pending(), "it is not its turn yet");
+        polled
+    });
+    both.await.unwrap();
+    drop((receiving, reading));
+    assert_eq!(&buf, b"next");
+    check(&mut file, &[b"begin"]);
+}
+
+#[test]
+fn recv_file_keeps_other_reads_out() {
+    block_on(keeps_other_reads_out(false));
+    block_on(keeps_other_reads_out(true));
+}
