@@ -5,14 +5,15 @@
 //!                          │         │ the peer takes nothing for a minute, or ten minutes are over
 //!                          │         ▼
 //!                          │       reset ──all back──▶ closed
-//!      the runtime has ended         │ they do not come back in a second
+//!         nobody can wait            │ they do not come back in a second
 //!                          ▼         ▼
 //!                           abandoned: closed, and the memory is given up
 //! ```
 //! A reset takes the packets out of the kernel's queues, and with them go its references to the memory;
-//! only what a network card is sending at that moment comes back later. Without a runtime nobody can
-//! wait. Then the kernel delivers what is lent, as it would have delivered copies, from memory that is
-//! never used for anything else: most often the process ends next.
+//! only what a network card is sending at that moment comes back later. Without a runtime, that of the
+//! task or that of the connection, nobody can wait. Then the kernel delivers what is lent, as it would
+//! have delivered copies, from memory that is never used for anything else: most often the process ends
+//! next.
 
 use std::io;
 use std::net::Shutdown;
@@ -51,12 +52,12 @@ impl Remains {
         let parts = &*self.parts;
         // The deadline was for the owner.
         let _ = parts.conn.set_write_deadline(None);
-        if !parts.resets_on_close() {
+        let resets = parts.resets_on_close() || {
             // Errors mean that the connection is gone: what is lent comes back all the same.
             let _ = parts.conn.shutdown(Shutdown::Both);
-            parts.wait_while_it_moves().await;
-        }
-        if !parts.is_settled() {
+            parts.stalls().await
+        };
+        if resets && !parts.is_settled() {
             parts.reset();
             let _ = timeout(RESET_WAIT, parts.wait_for_all()).await;
         }
@@ -91,18 +92,20 @@ impl Parts {
         matches!(linger, Ok(Ok(Some(Duration::ZERO))))
     }
 
-    /// Waits until everything is back, as long as the peer takes something.
-    async fn wait_while_it_moves(&self) {
+    /// Waits until everything is back, and returns whether the peer has had the time it gets before
+    /// that. It has not if nobody can wait: the connection may be of a runtime that has ended.
+    async fn stalls(&self) -> bool {
         let mut acked = self.bytes_acked();
         for _ in 0..PATIENCE_TIMES {
             if timeout(self.patience, self.wait_for_all()).await.is_ok() {
-                return;
+                return false;
             }
             let before = std::mem::replace(&mut acked, self.bytes_acked());
             if acked == before {
-                return;
+                break;
             }
         }
+        true
     }
 
     fn wait_for_all(&self) -> impl Future<Output = io::Result<()>> + '_ {

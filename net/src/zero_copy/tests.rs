@@ -498,3 +498,27 @@ fn refusals_of_the_kernel_are_for_once_or_for_good() {
         }
     });
 }
+
+/// The task runs elsewhere, and can wait for nothing of a descriptor whose runtime has ended.
+#[test]
+fn end_of_the_runtime_that_connected_loses_nothing() {
+    let runtime = || Builder::new_multi_thread().worker_threads(1).build();
+    let (connects, closes) = (runtime().unwrap(), runtime().unwrap());
+    let peer = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = peer.local_addr().unwrap();
+    let client = connects.block_on(async { TcpStream::connect(addr).await.unwrap() });
+    let entered = closes.enter();
+    let client = eager(client);
+    drop(entered);
+    let (mut server, _) = peer.accept().unwrap();
+    let lent = connects.block_on(async {
+        let mut sending = Box::pin(client.write_all(vec![7; 16 << 20]));
+        let polled = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
+        assert!(polled.is_pending());
+        client.stats().lent
+    });
+    drop(connects);
+    closes.block_on(client.close()).unwrap();
+    let received = io::copy(&mut server, &mut io::sink()).unwrap();
+    assert_eq!(received, lent);
+}
