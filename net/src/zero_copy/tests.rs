@@ -3,6 +3,7 @@ use std::ops::Range;
 use std::task::Poll;
 
 use gannet_runtime::{Builder, spawn, time};
+use gannet_sys::fd::{self, PollDirection};
 
 use super::*;
 use crate::error;
@@ -521,4 +522,40 @@ fn end_of_the_runtime_that_connected_loses_nothing() {
     closes.block_on(client.close()).unwrap();
     let received = io::copy(&mut server, &mut io::sink()).unwrap();
     assert_eq!(received, lent);
+}
+
+/// A buffer whose owner panics when it gets it back.
+struct Panics(Vec<u8>);
+
+impl AsRef<[u8]> for Panics {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        panic!("as the owner wants");
+    }
+}
+
+#[test]
+fn panic_of_one_buffer_gives_no_other_back_early() {
+    block_on(async {
+        let (client, server) = pair().await;
+        let client = eager(client);
+        client.write_all(Panics(vec![7; 10])).await.unwrap();
+        server.read_exact(&mut [0; 10]).await.unwrap();
+        // Nothing but a notification makes it readable.
+        let is_back = |fd: BorrowedFd<'_>| fd::poll(fd, PollDirection::Read).unwrap();
+        while !client.parts.conn.fd.with_fd(is_back).unwrap() {
+            gannet_runtime::yield_now().await;
+        }
+        let (buf, watched) = tracked(vec![8; 1 << 20]);
+        // As if sent: a send would meet the panic first.
+        client.parts.loans().lend(Arc::new(buf), 1 << 20);
+        let dropping = std::panic::AssertUnwindSafe(|| drop(client));
+        assert!(std::panic::catch_unwind(dropping).is_err());
+        assert!(watched.try_read(&mut [0]).is_err(), "it is still lent");
+    });
 }
