@@ -406,6 +406,11 @@ impl Parts {
 /// Asks the kernel to take sends without a copy. Not if somebody has asked before: the numbers of such
 /// sends would not begin at 0.
 fn is_allowed(fd: BorrowedFd<'_>) -> bool {
+    // Of two handles on one socket, taken over at the same time, one is the first. A forked child does
+    // not take its parent's lock, which a thread that it has not may hold.
+    static ASKING: [Mutex<()>; 8] = [const { Mutex::new(()) }; 8];
+    let asking = &ASKING[fork::generation() as usize % ASKING.len()];
+    let _asking = asking.lock().unwrap_or_else(PoisonError::into_inner);
     let is_ours = || -> io::Result<bool> {
         if option::socket_protocol(fd)? != TCP || option::zero_copy(fd)? {
             return Ok(false);

@@ -1,5 +1,6 @@
 use std::future::Future;
 use std::ops::Range;
+use std::sync::Barrier;
 use std::task::Poll;
 
 use gannet_runtime::{Builder, spawn, time};
@@ -444,6 +445,29 @@ fn second_use_of_one_socket_is_refused() {
         let (client, twin) = (ZeroCopy::new(client), ZeroCopy::new(twin));
         assert_eq!(client.stats().fallback, None);
         assert_eq!(twin.stats().fallback, Some(ZeroCopyFallback::Refused));
+    });
+}
+
+#[test]
+fn one_socket_taken_over_by_two_threads_is_lent_from_by_one() {
+    block_on(async {
+        let lends = |stream| ZeroCopy::new(stream).stats().fallback.is_none();
+        for _ in 0..2000 {
+            let (client, _server) = pair().await;
+            // Or the ports run out.
+            client.set_linger(Some(Duration::ZERO)).unwrap();
+            let twin = client.try_clone().unwrap();
+            let both = Barrier::new(2);
+            let (first, second) = std::thread::scope(|scope| {
+                let first = scope.spawn(|| {
+                    both.wait();
+                    lends(client)
+                });
+                both.wait();
+                (lends(twin), first.join().unwrap())
+            });
+            assert!(first != second, "{first}");
+        }
     });
 }
 
