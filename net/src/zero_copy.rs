@@ -36,6 +36,9 @@ use loans::Loans;
 
 /// What is shorter is copied: to pin pages and to be told costs more than that.
 const LEN_MIN: usize = 32 << 10;
+/// The most that one call lends. The kernel counts what is asked of it as locked memory, not what it
+/// takes, and an unprivileged process may lock but some MiB.
+const LEND_MAX: usize = 1 << 20;
 /// `IPPROTO_TCP`: over multipath TCP the kernel ignores the wish, and would never say that it is done.
 const TCP: i32 = 6;
 
@@ -47,7 +50,9 @@ type Lent = Arc<dyn AsRef<[u8]> + Send + Sync>;
 /// Where much is sent by a network card, that saves some 50 µs of a processor for a MiB, and costs a
 /// notification for some of the sends. So it is worth it from about 32 KiB a buffer on; what is shorter
 /// is copied. Where the kernel copies after all, as between sockets of one machine, or refuses, all is
-/// sent as by [`Conn::write_all`] from then on; [`stats`](Self::stats) tells.
+/// sent as by [`Conn::write_all`] from then on; [`stats`](Self::stats) tells. What is lent counts as
+/// locked memory of the user (`RLIMIT_MEMLOCK`, except with `CAP_IPC_LOCK`): what would be too much is
+/// copied.
 ///
 /// A buffer is given away, and dropped once the kernel is done with it: its own `Drop` can put it back
 /// into a pool, and an `Arc<[u8]>` can be sent again and again meanwhile. It must not change before: the
@@ -126,7 +131,7 @@ pub struct Loan {
 pub enum ZeroCopyFallback {
     /// The kernel has copied four times in a row, though it was asked not to.
     Copied,
-    /// The kernel does not do it for this socket, or memory may not be locked.
+    /// The kernel does not do it for this socket.
     Refused,
     /// Somebody else did it, too, on the same socket.
     Foreign,
@@ -335,9 +340,8 @@ impl Parts {
 
     /// Sends of `rest`, the last part of `buf`, by one system call. The caller has the write lock.
     fn send(&self, fd: BorrowedFd<'_>, buf: &Lent, rest: &[u8]) -> io::Result<usize> {
-        let rest = &rest[..rest.len().min(STREAM_LEN_MAX)];
         if rest.len() >= self.len_min && self.loans().is_lending() {
-            match zero_copy::send(fd, rest) {
+            match zero_copy::send(fd, &rest[..rest.len().min(LEND_MAX)]) {
                 Ok(taken) => {
                     self.loans().lend(buf.clone(), taken);
                     return Ok(taken);
@@ -345,7 +349,7 @@ impl Parts {
                 Err(err) => self.judge(err)?,
             }
         }
-        let taken = socket::send(fd, rest)?;
+        let taken = socket::send(fd, &rest[..rest.len().min(STREAM_LEN_MAX)])?;
         self.loans().note_plain(taken);
         Ok(taken)
     }
@@ -353,15 +357,14 @@ impl Parts {
     /// Decides whether a send that failed is to be made with a copy, and whether all others are, too.
     fn judge(&self, err: io::Error) -> io::Result<()> {
         use errno::{EFAULT, EINVAL, ENOBUFS, ENOMEM, EOPNOTSUPP};
-        let mut loans = self.loans();
         match err.raw_os_error() {
-            // What is lent takes up what there is of memory for notifications, or of memory that may be
-            // locked. If nothing is lent, there will never be enough.
-            Some(ENOBUFS | ENOMEM) if !loans.is_empty() => Ok(()),
+            // What is lent, by other connections of this user, too, takes up what there is of memory for
+            // notifications, or of memory that may be locked. It comes back.
+            Some(ENOBUFS | ENOMEM) => Ok(()),
             // This memory cannot be pinned.
             Some(EFAULT) => Ok(()),
-            Some(EINVAL | ENOBUFS | ENOMEM | EOPNOTSUPP) => {
-                loans.end(ZeroCopyFallback::Refused);
+            Some(EINVAL | EOPNOTSUPP) => {
+                self.loans().end(ZeroCopyFallback::Refused);
                 Ok(())
             }
             _ => Err(err),
