@@ -292,7 +292,9 @@ impl TryFrom<OwnedFd> for Listener {
     /// Adopts a listening socket of any family. Its socket file stays. Fails as for the types of
     /// one family.
     fn try_from(fd: OwnedFd) -> io::Result<Self> {
-        adopt(fd, Role::Listener).map(|socket| Listener::new(socket, false).inheriting())
+        let listener = Listener::new(adopt(fd, Role::Listener)?, false);
+        listener.follow_linger().map_err(not_adopted)?;
+        Ok(listener)
     }
 }
 

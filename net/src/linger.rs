@@ -4,7 +4,7 @@
 //! one is kept, which outlives the first and is closed on the blocking pool.
 //!
 //! The time may be set by a method, which is seen; by a control hook or in `Socket::control`, after
-//! which the kernel is asked; and by a hook of a listener, whose connections inherit it.
+//! which the kernel is asked; and by either for a listener, whose connections inherit it.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};

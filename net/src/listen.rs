@@ -277,10 +277,10 @@ impl ListenConfig {
         let backlog = self.backlog.unwrap_or_else(somaxconn);
         socket::listen(new.as_fd(), backlog).map_err(|err| syscall("listen", err))?;
         let listener = Listener::new(bound(new, network)?, true);
-        Ok(match self.control.is_set() {
-            true => listener.inheriting(),
-            false => listener,
-        })
+        if self.control.is_set() {
+            listener.follow_linger()?;
+        }
+        Ok(listener)
     }
 
     /// Opens a UDP socket that shares the address of a multicast group.

@@ -15,7 +15,6 @@ use gannet_sys::socket;
 use crate::addr::Addr;
 use crate::conn::Conn;
 use crate::error::{Op, OpError, syscall};
-use crate::linger;
 use crate::network::Protocol;
 use crate::pause::{Backoff, pause_reading};
 use crate::socket::{Socket, built_on};
@@ -49,8 +48,6 @@ pub struct Listener {
     waiting: AtomicU32,
     /// The kernel has told how many wait, so that it is believed when it says none.
     counts: AtomicBool,
-    /// Connections come with a linger time.
-    lingers: bool,
 }
 
 built_on!(Listener, Socket, socket);
@@ -69,18 +66,7 @@ impl Listener {
             pauses: AtomicU64::new(0),
             waiting: AtomicU32::new(1),
             counts: AtomicBool::new(false),
-            lingers: false,
         }
-    }
-
-    /// Asks the kernel what somebody else has set that connections inherit and closing them must know.
-    pub(crate) fn inheriting(mut self) -> Self {
-        let is_tcp = self.network().protocol() == Protocol::Tcp;
-        self.lingers = is_tcp
-            && self
-                .with_raw(|raw| Ok(linger::is_set(raw)))
-                .unwrap_or(false);
-        self
     }
 
     /// Accepts a connection; returns it with the address of its peer.
@@ -123,7 +109,7 @@ impl Listener {
         let fd =
             AsyncFd::with_options(fd, options).map_err(|err| self.accept_failed(err.into()))?;
         let socket = Socket::new(fd, self.network(), self.family(), Some(peer.clone()));
-        if self.lingers {
+        if self.passes_linger_on() {
             // Without a descriptor to spare, closing this one is as blocking as the kernel has it.
             let _ = socket.follow_linger();
         }

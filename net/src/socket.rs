@@ -16,6 +16,7 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,8 @@ pub struct Socket {
     local: OnceLock<Box<SockAddr>>,
     /// After the descriptor, so that it is closed last.
     lingering: Mutex<Option<Box<Lingering>>>,
+    /// Connections that this listener accepts may come with a linger time.
+    passes_linger_on: AtomicBool,
 }
 
 /// The address of the peer, in little room: an idle connection should be small, and most have an
@@ -97,6 +100,7 @@ impl Socket {
             peer: Peer::new(peer),
             local: OnceLock::new(),
             lingering: Mutex::new(None),
+            passes_linger_on: AtomicBool::new(false),
         }
     }
 
@@ -429,14 +433,25 @@ impl Socket {
     }
 
     /// Does for a linger time that a hook set, or that was inherited, what
-    /// [`set_linger`](Self::set_linger) does: asks the kernel for that of a TCP connection.
+    /// [`set_linger`](Self::set_linger) does: asks the kernel for that of a TCP connection, or for that
+    /// which a listener passes on.
     pub(crate) fn follow_linger(&self) -> io::Result<()> {
-        // Nothing waits in a listener; its second descriptor would go on listening.
-        if self.network.protocol() != Protocol::Tcp || !self.is_connected() || self.is_closed() {
+        if self.network.protocol() != Protocol::Tcp || self.is_closed() {
             return Ok(());
         }
         let waits = self.with_raw(|raw| Ok(linger::is_set(raw)))?;
-        self.keep_lingering(waits)
+        if self.is_connected() {
+            return self.keep_lingering(waits);
+        }
+        // Nothing waits in a listener; its second descriptor would go on listening. When the time is
+        // taken back, some that are not accepted yet have it.
+        self.passes_linger_on.fetch_or(waits, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether accepted connections may come with a linger time.
+    pub(crate) fn passes_linger_on(&self) -> bool {
+        self.passes_linger_on.load(Ordering::Relaxed)
     }
 
     fn keep_lingering(&self, waits: bool) -> io::Result<()> {
