@@ -68,8 +68,9 @@ type Lent = Arc<dyn AsRef<[u8]> + Send + Sync>;
 /// The kernel goes on sending from lent memory when a connection is closed, and tells nothing then. So
 /// one that is closed or dropped with buffers lent says goodbye to the peer as always, and lives on
 /// in a task until they are back: while the peer takes at least something each minute, ten minutes at
-/// most. Then it is reset, which gives the rest back. If the runtime ends first, the peer gets everything
-/// all the same, and the memory of what is lent then is lost: [`close`](Self::close) waits.
+/// most. Then it is reset, which gives the rest back. If the runtime ends first, that of the task or that
+/// of the connection, the peer gets everything all the same, and the memory of what is lent then is lost:
+/// [`close`](Self::close) waits.
 ///
 /// ```
 /// # gannet_runtime::Builder::new_current_thread().build()?.block_on(async {
