@@ -1,7 +1,9 @@
 //! One member: a task that listens to him and, at the same time, sends him what the others say.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::Shutdown;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -146,7 +148,7 @@ impl Member<'_> {
             let mut rest = piece.as_bytes();
             while !rest.is_empty() {
                 self.conn.set_write_deadline(after(STALL_LIMIT))?;
-                let sent = self.conn.write(rest).await.inspect_err(|err| {
+                let sent = self.send(rest).await.inspect_err(|err| {
                     if error::is_deadline(err) {
                         self.seat.leave(Reason::Slow);
                     }
@@ -155,6 +157,21 @@ impl Member<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Sends some of it; the room knows when that has to wait.
+    async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut writing = pin!(self.conn.write(bytes));
+        let mut stalls = false;
+        poll_fn(|cx| {
+            let polled = writing.as_mut().poll(cx);
+            if polled.is_pending() != stalls {
+                stalls = !stalls;
+                self.seat.stall(stalls);
+            }
+            polled
+        })
+        .await
     }
 }
 
@@ -200,12 +217,14 @@ impl Pace {
         }
     }
 
-    /// Waits after a line for as long as its like have to.
+    /// Waits after a line for as long as its like have to, and for those who hear it to have their turn.
     async fn keep(&mut self) {
         let now = time::now();
         self.done = self.done.max(now) + self.interval;
         if let Some(free) = self.done.checked_sub(BURST).filter(|&free| free > now) {
             time::sleep_until(free).await;
+        } else {
+            gannet::yield_now().await;
         }
     }
 }

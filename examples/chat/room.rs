@@ -9,6 +9,9 @@
 //!    └── queue overflows, or seat dropped ──▶ gone, connection closed
 //! ```
 //!
+//! Those whom one line was too much for go together, and what is told of them is never too much for
+//! another: else a hundred who do not read would take everybody with them, one after the other.
+//!
 //! The room itself is open, and once closing it stays so. What must not happen under the lock, waking
 //! tasks and closing connections, is put down in an [`After`] and done when it is released.
 
@@ -185,33 +188,44 @@ impl State {
     }
 
     /// Puts a line into the queues of the members that `is_for` names. Who has no room is gone, and
-    /// everybody hears of it, which may be too much for another; they become fewer, so that ends.
+    /// everybody hears of it.
     fn deliver(&mut self, line: &str, after: &mut After, is_for: impl Fn(u64) -> bool) {
-        let mut slow = self.push(line, after, is_for);
-        while let Some(id) = slow.pop() {
-            if let Some(member) = self.members.remove(&id) {
-                let line = left(&member.name, Reason::Slow);
-                after.closing.push(member);
-                slow.extend(self.push(&line, after, |other| !slow.contains(&other)));
-            }
+        let line: Arc<str> = line.into();
+        let mut all_have_room = true;
+        for (_, member) in self.hearing().filter(|&(&id, _)| is_for(id)) {
+            all_have_room &= member.outbox.push(&line);
+            after.wakers.extend(member.outbox.waiter.take());
+        }
+        if !all_have_room {
+            self.part_with_the_slow(after);
         }
     }
 
-    /// Returns those who had no room.
-    fn push(&mut self, line: &str, after: &mut After, is_for: impl Fn(u64) -> bool) -> Vec<u64> {
-        let line: Arc<str> = line.into();
-        let mut slow = Vec::new();
-        for (&id, member) in &mut self.members {
-            if member.is_leaving || !is_for(id) || self.is_closing {
-                continue;
-            }
-            if member.outbox.push(&line) {
-                after.wakers.extend(member.outbox.waiter.take());
-            } else {
-                slow.push(id);
-            }
+    /// Those who hear what is new.
+    fn hearing(&mut self) -> impl Iterator<Item = (&u64, &mut Member)> {
+        let members = (!self.is_closing).then_some(&mut self.members);
+        let members = members.into_iter().flatten();
+        members.filter(|(_, member)| !member.is_leaving)
+    }
+
+    fn part_with_the_slow(&mut self, after: &mut After) {
+        let slow = self.hearing().filter(|(_, member)| member.outbox.is_over());
+        let slow: Vec<u64> = slow.map(|(&id, _)| id).collect();
+        let gone = slow.iter().filter_map(|id| self.members.remove(id));
+        let mut gone: Vec<Member> = gone.collect();
+        let named = gone.iter().take(LISTED_MAX);
+        let mut told: String = named
+            .map(|member| left(&member.name, Reason::Slow))
+            .collect();
+        if let Some(more @ 1..) = gone.len().checked_sub(LISTED_MAX) {
+            told += &format!("* {more} more have left{}\n", Reason::Slow.told());
         }
-        slow
+        after.closing.append(&mut gone);
+        let told: Arc<str> = told.into();
+        for (_, member) in self.hearing() {
+            member.outbox.push_beyond(&told);
+            after.wakers.extend(member.outbox.waiter.take());
+        }
     }
 }
 
@@ -284,26 +298,38 @@ impl Seat {
         });
     }
 
+    /// Notes whether what the member is sent waits until he reads. Who is only behind because others
+    /// had their turn before him may have far more to hear.
+    pub(crate) fn stall(&self, stalls: bool) {
+        self.room.with(|state, _| {
+            if let Some(member) = state.members.get_mut(&self.id) {
+                member.outbox.stalls = stalls;
+            }
+        });
+    }
+
     /// Waits for something that the member has to be sent; `None` if there will be nothing more.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub(crate) async fn next(&self) -> Option<String> {
         poll_fn(|cx| {
-            // Cloned, and the old one dropped, without the lock.
-            let waker = cx.waker().clone();
-            let (polled, _old) = self.room.with(|state, _| {
+            // Cloned, and the old one or the one that is not needed dropped, without the lock.
+            let mut waker = Some(cx.waker().clone());
+            self.room.with(|state, _| {
                 let is_closing = state.is_closing;
                 let Some(member) = state.members.get_mut(&self.id) else {
-                    return (Poll::Ready(None), None);
+                    return Poll::Ready(None);
                 };
                 match member.outbox.take() {
-                    None if is_closing || member.is_leaving => (Poll::Ready(None), None),
-                    None => (Poll::Pending, member.outbox.waiter.replace(waker)),
-                    piece => (Poll::Ready(piece), None),
+                    None if is_closing || member.is_leaving => Poll::Ready(None),
+                    None => {
+                        std::mem::swap(&mut member.outbox.waiter, &mut waker);
+                        Poll::Pending
+                    }
+                    piece => Poll::Ready(piece),
                 }
-            });
-            polled
+            })
         })
         .await
     }

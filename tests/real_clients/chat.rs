@@ -187,6 +187,33 @@ fn chat_parts_with_a_member_who_does_not_read() {
     chat.ends_well();
 }
 
+/// What several say at once, none of them too much, is more than is kept for one who does not read. Those
+/// who read have not had their turn yet, and lose nothing.
+#[test]
+fn chat_keeps_those_who_read_when_many_speak_at_once() {
+    const SPEAKERS: usize = 4;
+    const LINES: usize = 50;
+    let _watchdog = Watchdog::start(LIMIT * 8);
+    let chat = Chat::start(&[]);
+    let mut readers: Vec<Member> = (0..20).map(|_| chat.enter()).collect();
+    let mut speakers = [(); SPEAKERS].map(|()| chat.enter());
+    chat.process.signal("STOP");
+    for speaker in &mut speakers {
+        speaker.say(format!("{}\n", "x".repeat(500)).repeat(LINES));
+    }
+    chat.process.signal("CONT");
+    for reader in &mut readers {
+        let mut heard = 0;
+        while heard < SPEAKERS * LINES {
+            let line = reader.line();
+            assert!(!line.is_empty() && !line.contains("left"), "{line}");
+            heard += usize::from(line.starts_with('<'));
+        }
+    }
+    drop((readers, speakers));
+    chat.ends_well();
+}
+
 #[test]
 fn chat_tells_everybody_the_same_in_the_same_order() {
     const LINES: usize = 40;
