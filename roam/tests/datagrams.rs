@@ -3,8 +3,9 @@
 mod support;
 
 use std::collections::HashSet;
+use std::time::Instant;
 
-use gannet_roam::proto::{Datagrams, Event, LocalError, Port, Protocol};
+use gannet_roam::proto::{Arrival, Datagrams, Event, LocalError, Port, Protocol};
 use support::net::{Faults, Net, SERVER, To, host};
 use support::pair::{MS, SECOND, delayed, key};
 
@@ -102,6 +103,40 @@ fn idle_pair_beats_every_three_seconds() {
     assert!(net.client.recv().is_none() && net.server.recv().is_none());
     let silent = |(_, event): &(To, Event)| matches!(event, Event::Silent { .. });
     assert!(!net.events.iter().any(silent));
+}
+
+/// What comes late was on its way before the silence, which goes on: it was told once, and is not over.
+#[test]
+fn late_datagram_ends_no_silence() {
+    let mut net = idle(9);
+    let [mut late, mut last, mut newest] = [b"late", b"last", b"news"].map(|payload| {
+        let mut octets = Vec::new();
+        net.server.send(net.now, payload).expect("room");
+        net.server
+            .poll_transmit(net.now, &mut octets)
+            .expect("a client that was heard");
+        octets
+    });
+    let mut hear = |now: Instant, datagram: Option<&mut [u8]>| {
+        let arrival = Arrival {
+            now,
+            port: Port::FIRST,
+            from: SERVER,
+            congested: false,
+        };
+        if let Some(datagram) = datagram {
+            let heard = net.client.handle_datagram(&arrival, datagram);
+            heard.expect("an honest one");
+        }
+        net.client.handle_timeout(now);
+        std::iter::from_fn(|| net.client.poll_event()).collect::<Vec<Event>>()
+    };
+    assert_eq!(hear(net.now, Some(&mut last)), []);
+    let silent = net.now + SECOND * 7;
+    let told = hear(silent, None);
+    assert!(matches!(told[..], [Event::Silent { .. }]), "{told:?}");
+    assert_eq!(hear(silent, Some(&mut late)), []);
+    assert_eq!(hear(silent, Some(&mut newest)), [Event::Resumed]);
 }
 
 #[test]

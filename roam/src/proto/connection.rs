@@ -183,9 +183,6 @@ impl Connection {
         if let Way::Client(ports) = &mut self.way {
             ports.heard(arrival.now);
         }
-        if self.silence.end() {
-            self.tell(Event::Resumed);
-        }
         Ok(Received { payload, answers })
     }
 
@@ -200,7 +197,9 @@ impl Connection {
     /// Takes the timestamps of a datagram that is newer than all before, and its sender's address.
     fn in_order(&mut self, arrival: &Arrival, header: &Header, bytes: usize) -> bool {
         let now = arrival.now;
-        self.silence.heard(now);
+        if self.silence.heard(now) {
+            self.tell(Event::Resumed);
+        }
         if let Some(timestamp) = header.timestamp {
             let penalty = if arrival.congested {
                 CE_PENALTY

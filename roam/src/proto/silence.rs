@@ -5,8 +5,10 @@
 //!   unheard ─────────────────▶ heard ───────────────────────────────────────▶ silent
 //!                                ▲                                              │
 //!                                └──────────────────────────────────────────────┘
-//!                                       any authentic one: Event::Resumed
+//!                                     one that is newer than all before: Event::Resumed
 //! ```
+//!
+//! One that is late says nothing: it was on its way before the silence.
 //!
 //! Nobody is told of a silence before the first word: it is no news that nobody has come yet.
 
@@ -22,13 +24,9 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    /// A datagram has come that is newer than all before.
-    pub(super) fn heard(&mut self, now: Instant) {
+    /// A datagram has come that is newer than all before. True if the application believes in a silence.
+    pub(super) fn heard(&mut self, now: Instant) -> bool {
         self.last_heard = Some(now);
-    }
-
-    /// An authentic datagram has come, new or late. True if the application believes in a silence.
-    pub(super) fn end(&mut self) -> bool {
         std::mem::take(&mut self.is_told)
     }
 
@@ -62,12 +60,12 @@ mod tests {
         let mut silence = Silence::default();
         assert_eq!(silence.due_at(), None, "nobody was heard yet");
         assert_eq!(silence.begin(start), None);
-        silence.heard(start);
+        assert!(!silence.heard(start), "there was none");
         let due = start + SILENT_AFTER;
         assert_eq!(silence.due_at(), Some(due));
         assert_eq!(silence.begin(due - Duration::from_millis(1)), None);
         assert_eq!(silence.begin(due), Some(SILENT_AFTER));
         assert_eq!((silence.due_at(), silence.begin(due)), (None, None));
-        assert!(silence.end() && !silence.end());
+        assert!(silence.heard(due) && !silence.heard(due));
     }
 }
