@@ -77,14 +77,15 @@ fn events_tell_of_the_peer_once() {
     });
 }
 
-/// More than a thousand fragments each way, at the same time.
+/// More than two hundred fragments each way, at the same time. On a machine that is so busy that a round
+/// trip takes a second, they are paced accordingly: some fifty a second.
 #[test]
-fn a_mebibyte_goes_both_ways() {
+fn big_states_go_both_ways() {
     for address in [V4, V6] {
         run_both(|| async move {
             let (client, server) = blobs(address).await;
             let mut rng = fastrand::Rng::with_seed(7);
-            let mut random = || (0..1 << 20).map(|_| rng.u8(..)).collect::<Vec<u8>>();
+            let mut random = || (0..1 << 18).map(|_| rng.u8(..)).collect::<Vec<u8>>();
             let (up, down) = (random(), random());
             server.update(|value| *value = down.clone().into());
             tell(&client, &server, &up).await;
