@@ -83,8 +83,9 @@ async fn receive_joined(socket: UdpSocket, ledger: Arc<Ledger>) -> io::Result<()
     loop {
         socket.recv_batch(&mut batch).await?;
         let mut tally = Tally::default();
-        for datagram in batch.datagrams() {
-            tally.note(datagram.data);
+        for message in batch.messages() {
+            let each = message.segment_size.map_or(BUFFER_BYTES, usize::from);
+            message.data.chunks(each).for_each(|it| tally.note(it));
         }
         tally.enter(&ledger);
     }
