@@ -62,7 +62,9 @@ fn packets_keep_their_bounds_and_end_with_the_peer() {
                 Err(err) => break err,
             }
         };
-        assert_eq!(raw_os_error(&err), Some(errno::EPIPE));
+        // The latter, if what got through stayed unread.
+        let ends = [Some(errno::EPIPE), Some(errno::ECONNRESET)];
+        assert!(ends.contains(&raw_os_error(&err)), "{err}");
         assert_well_formed(&err);
     });
 }
