@@ -15,10 +15,10 @@ use crate::histogram::Histogram;
 use crate::raw::epoll::{Epoll, Events, READABLE};
 use crate::report::Report;
 
-const EVENTS_PER_WAIT: usize = 256;
-const WAIT_MS: i32 = 20;
+pub(super) const EVENTS_PER_WAIT: usize = 256;
+pub(super) const WAIT_MS: i32 = 20;
 /// How long an echo may take before its datagram counts as lost.
-const RESEND_AFTER: Duration = Duration::from_millis(200);
+pub(super) const RESEND_AFTER: Duration = Duration::from_millis(200);
 
 /// Warms up, measures, and tells.
 pub(super) fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {

@@ -10,16 +10,11 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use super::datagrams::pattern;
+use super::datagrams::{EVENTS_PER_WAIT, RESEND_AFTER, WAIT_MS, pattern};
 use super::{Settings, Span, Stretch};
 use crate::raw::datagrams::{Batch, set_segment};
 use crate::raw::epoll::{Epoll, Events, READABLE};
 use crate::report::Report;
-
-const EVENTS_PER_WAIT: usize = 256;
-const WAIT_MS: i32 = 20;
-/// How long echoes may take before they count as lost.
-const RESEND_AFTER: Duration = Duration::from_millis(200);
 
 /// Warms up, measures, and tells.
 pub(super) fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
