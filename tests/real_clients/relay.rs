@@ -164,19 +164,19 @@ fn ends_well(mut proxy: Process) {
     assert_eq!(proxy.errors(), "");
 }
 
+/// A proxy that gives its relays long to end, and tells how they did.
+fn patient_proxy(echo: &Echo) -> Process {
+    let upstream = echo.addr("tcp");
+    let args = ["127.0.0.1:0", &upstream, "--drain", "600", "--stats"];
+    Process::example("proxy", &args)
+}
+
 /// Relays that are open when the signal comes go on, and nobody else comes in.
 #[test]
 fn proxy_on_signal_lets_its_relays_end() {
     let _watchdog = Watchdog::start(LIMIT * 4);
     let echo = Echo::start(&["--tcp", "127.0.0.1:0"]);
-    let args = [
-        "127.0.0.1:0",
-        &echo.addr("tcp"),
-        "--drain",
-        "600",
-        "--stats",
-    ];
-    let mut proxy = Process::example("proxy", &args);
+    let mut proxy = patient_proxy(&echo);
     let addr = proxy.line("listening tcp ");
     let mut conn = TcpStream::connect(&addr).expect("the proxy listens");
     comes_back(&mut conn, b"before");
@@ -195,14 +195,7 @@ fn proxy_on_signal_lets_its_relays_end() {
 fn proxy_on_a_second_signal_ends_at_once() {
     let _watchdog = Watchdog::start(LIMIT * 4);
     let echo = Echo::start(&["--tcp", "127.0.0.1:0"]);
-    let args = [
-        "127.0.0.1:0",
-        &echo.addr("tcp"),
-        "--drain",
-        "600",
-        "--stats",
-    ];
-    let mut proxy = Process::example("proxy", &args);
+    let mut proxy = patient_proxy(&echo);
     let mut conn = TcpStream::connect(proxy.line("listening tcp ")).expect("it listens");
     comes_back(&mut conn, b"before");
     proxy.signal("TERM");
