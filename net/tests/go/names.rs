@@ -3,12 +3,12 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gannet_net::error::{LookupError, is_deadline, is_timeout, op_error};
 use gannet_net::{Dialer, StaticResolver, SystemResolver, dial};
-use gannet_runtime::{spawn, time};
+use gannet_runtime::{spawn, time, yield_now};
 
 use crate::common::{assert_well_formed, listen, run, run_threads};
 
@@ -131,9 +131,18 @@ fn one_of_two_lookups_of_a_name_may_be_given_up() {
     run(async {
         let listener = listen("tcp").await;
         let addr = listener.local_addr().unwrap().socket_addr().unwrap();
-        let slow = move |_: String, _: u16| async move {
-            time::sleep(Duration::from_millis(20)).await;
-            Ok::<_, io::Error>(vec![addr])
+        let given_up = Arc::new(AtomicBool::new(false));
+        let slow = {
+            let given_up = given_up.clone();
+            move |_: String, _: u16| {
+                let given_up = given_up.clone();
+                async move {
+                    while !given_up.load(Ordering::Relaxed) {
+                        yield_now().await;
+                    }
+                    Ok::<_, io::Error>(vec![addr])
+                }
+            }
         };
         let dialer = Dialer::new().resolver(slow);
         let patient = dialer.clone();
@@ -141,6 +150,7 @@ fn one_of_two_lookups_of_a_name_may_be_given_up() {
         let hasty = dialer.timeout(Duration::from_millis(1));
         let err = hasty.dial("tcp", "name.example:1").await.unwrap_err();
         assert!(is_deadline(&err), "{err}");
+        given_up.store(true, Ordering::Relaxed);
         patient.await.unwrap().unwrap();
     });
 }

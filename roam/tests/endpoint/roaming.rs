@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use gannet_net::UdpSocket;
 use gannet_roam::proto::Event;
 use gannet_roam::{Client, generate_key};
-use gannet_runtime::time::{now, sleep};
+use gannet_runtime::time::now;
+use gannet_runtime::yield_now;
 
 use crate::namespace::{in_namespace, ip as configure};
 use crate::pair::{Blobs, V4, V6, blobs, bound, ip, run, tell};
@@ -48,7 +49,7 @@ fn an_address_without_a_route_is_given_up_for_the_second() {
                 let lost = Client::new(key, nowhere);
                 let lost: Blobs = lost.session("".into(), "".into()).expect("a client");
                 while lost.path_error().is_none() {
-                    sleep(Duration::from_millis(1)).await;
+                    yield_now().await;
                 }
                 let error = lost.path_error().expect("it is still there");
                 assert_eq!(error.to, nowhere);
@@ -165,7 +166,7 @@ fn clients_share_what_they_hear() {
             );
             drop((second, third));
             while listening() > 0 {
-                sleep(Duration::from_millis(1)).await;
+                yield_now().await;
             }
         });
         // Another runtime of the same thread has an ear of its own.
@@ -209,7 +210,7 @@ fn a_client_is_followed_to_its_new_address() {
 
 async fn heard_more(session: &Blobs, before: u64) {
     while session.stats().datagrams_received == before {
-        sleep(Duration::from_millis(1)).await;
+        yield_now().await;
     }
 }
 
